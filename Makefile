@@ -1,0 +1,31 @@
+PORT ?= 8001
+PYTHON ?= python3
+
+.PHONY: serve test build bench clean
+
+serve: twittosphere.db  ## the site on 127.0.0.1
+	.venv/bin/datasette . --host 127.0.0.1 --port $(PORT)
+
+build: twittosphere.db  ## the database
+
+test: .venv/test  ## everything, in Chromium too
+	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	.venv/bin/pytest
+
+bench: twittosphere.db .venv/test  ## page and build times, as ratios
+	.venv/bin/python benchmarks/pages.py
+
+twittosphere.db: .venv/run build_db.py $(wildcard data/*)
+	.venv/bin/python build_db.py
+
+.venv/run: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q -e .
+	touch $@
+
+.venv/test: .venv/run
+	.venv/bin/pip install -q -e ".[test]"
+	touch $@
+
+clean:
+	rm -rf .venv twittosphere.db inspect-data.json *.egg-info build

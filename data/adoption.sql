@@ -1,0 +1,25 @@
+WITH counted AS (
+  SELECT m.cohort, CAST(substr(min(a.opened), 1, 4) AS INTEGER) AS year
+  FROM cohort_members m
+  JOIN accounts a ON a.id = m.account AND a.opened_dating = 'stated'
+  GROUP BY m.cohort, m.organisation
+),
+per_year AS (
+  SELECT cohort, year, count(*) AS opened FROM counted GROUP BY cohort, year
+)
+SELECT cohort || '--' || year, cohort, year, opened, total, members,
+       round(100.0 * total / members, 1), 'counted'
+FROM (
+  SELECT p.cohort, p.year, p.opened,
+         sum(p.opened) OVER (PARTITION BY p.cohort ORDER BY p.year) AS total,
+         (SELECT count(*) FROM cohort_members m WHERE m.cohort = p.cohort) AS members
+  FROM per_year p
+)
+UNION ALL
+SELECT f.cohort || '--' || f.year, f.cohort, f.year, CAST(f.value AS INTEGER), CAST(c.value AS INTEGER), h.size,
+       round(100.0 * c.value / h.size, 1), 'published'
+FROM figures f
+JOIN figures c ON c.cohort = f.cohort AND c.year = f.year AND c.metric = 'accounts_cumulative'
+JOIN cohorts h ON h.id = f.cohort
+WHERE f.metric = 'accounts_opened'
+ORDER BY 2, 3

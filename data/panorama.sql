@@ -1,0 +1,38 @@
+WITH seen AS (
+  SELECT organisation, id AS account, opened AS date, opened_dating AS dating FROM accounts
+  WHERE opened IS NOT NULL AND role NOT IN ('spoof', 'squatted', 'unofficial')
+  UNION ALL SELECT organisation, NULL, date, dating FROM events WHERE type NOT IN ('study', 'policy', 'award', 'crisis')
+  UNION ALL SELECT organisation, NULL, since, dating FROM uses
+  UNION ALL SELECT organisation, NULL, date, dating FROM figures WHERE organisation IS NOT NULL AND metric IN ('followers', 'tweets')
+),
+first_seen AS (
+  SELECT organisation, date, dating,
+         row_number() OVER (PARTITION BY organisation ORDER BY date, dating) AS place
+  FROM seen
+),
+first_account AS (
+  SELECT organisation, account,
+         row_number() OVER (PARTITION BY organisation ORDER BY date, account) AS place
+  FROM seen WHERE account IS NOT NULL
+),
+cited AS (
+  SELECT e.organisation, s.source FROM event_sources s JOIN events e ON e.id = s.event
+  UNION SELECT u.organisation, s.source FROM use_sources s JOIN uses u ON u.id = s.use
+  UNION SELECT f.organisation, s.source FROM figure_sources s JOIN figures f ON f.id = s.figure
+  UNION SELECT a.organisation, s.source FROM account_sources s JOIN accounts a ON a.id = s.account
+  UNION SELECT m.organisation, s.source FROM member_sources s JOIN cohort_members m ON m.id = s.member
+)
+SELECT o.id, o.name, o.kind, o.sector, o.country,
+       a.account, d.date, coalesce(d.dating, 'unknown'),
+       (SELECT count(*) FROM accounts x WHERE x.organisation = o.id),
+       (SELECT count(*) FROM events x WHERE x.organisation = o.id),
+       (SELECT count(*) FROM uses x WHERE x.organisation = o.id),
+       (SELECT count(*) FROM figures x WHERE x.organisation = o.id),
+       (SELECT count(*) FROM cited x WHERE x.organisation = o.id),
+       (SELECT json_group_array(label_en) FROM (
+          SELECT DISTINCT t.label_en FROM uses u JOIN use_types t ON t.id = u.type
+          WHERE u.organisation = o.id ORDER BY 1))
+FROM organisations o
+LEFT JOIN first_seen d ON d.organisation = o.id AND d.place = 1
+LEFT JOIN first_account a ON a.organisation = o.id AND a.place = 1
+ORDER BY o.id
