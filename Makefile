@@ -15,7 +15,7 @@ test: .venv/test  ## everything, in Chromium too
 bench: twittosphere.db .venv/test  ## page and build times, as ratios
 	.venv/bin/python benchmarks/pages.py
 
-twittosphere.db: .venv/run build_db.py $(wildcard data/*)
+twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
 	.venv/bin/python build_db.py
 
 .venv/run: pyproject.toml
@@ -28,4 +28,4 @@ twittosphere.db: .venv/run build_db.py $(wildcard data/*)
 	touch $@
 
 clean:
-	rm -rf .venv twittosphere.db inspect-data.json *.egg-info build
+	rm -rf .venv twittosphere.db inspect-data.json .*.building *.egg-info build
