@@ -167,11 +167,12 @@ def check_table(resource: dict, path: Path, today: str, errors: Errors) -> list[
     rows = []
     for row in read_table(path, fields, errors):
         line, before = row["_line"], len(errors)
+        whole = all(field["name"] in row for field in fields)  # else the first line is refused already
         for field, check, required in checkers:
             name, value = field["name"], row.get(field["name"], "")
             if value == "":
                 row[name] = None
-                if required:
+                if required and whole:
                     errors.add(path, line, name, "is blank; this column needs a value")
             elif problem := check(value):
                 errors.add(path, line, name, problem)
@@ -181,7 +182,7 @@ def check_table(resource: dict, path: Path, today: str, errors: Errors) -> list[
             key = (columns, *(row[column] for column in columns))
             if None not in key and seen.setdefault(key, line) != line:
                 errors.add(path, line, ", ".join(columns), f"{shown(str(key[1]))} stands already in line {seen[key]}; ids are used once")
-        if len(errors) == before:
+        if whole and len(errors) == before:
             check_row(resource, path, row, errors)
         rows.append(row)
     return rows

@@ -1,0 +1,108 @@
+"""Fixtures: a small data directory to break, the real database, and a server that serves it."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import build_db
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SMALL = {
+    "organisations": """id,name,other_names,kind,sector,country,parent,founded,wikidata,website
+comcast,Comcast,,company,telecoms,US,,1963,Q1113804,https://www.comcast.com/
+orange,Orange,France Télécom,company,telecoms,FR,,,,
+orange-business,Orange Business,,company,telecoms,FR,orange,,,
+""",
+    "accounts": """id,handle,organisation,role,numeric_id,language,opened,opened_dating,closed,closed_how,successor,sources
+comcastcares,ComcastCares,comcast,customer_service,,en,2008-04,stated,2019,renamed,,blog-2008
+orange_conseil,Orange_conseil,orange,customer_service,,fr,2011,by,,,,press-2012 (line 3); !blog-2008 (2010)
+""",
+    "events": """id,organisation,account,type,date,dating,title,title_fr,summary,summary_fr,sources
+comcast-2008-service-launched,comcast,comcastcares,service_launched,2008-04,stated,Comcast opens a help desk,,,,blog-2008; press-2012
+orange-2012-award,orange,,award,2012,inferred,Orange wins a prize,Orange gagne un prix,Dated from the article of 2012.,Daté d'après l'article de 2012.,press-2012
+""",
+    "uses": """id,organisation,account,type,since,until,dating,posture,title,title_fr,summary,summary_fr,sources
+orange-2011-customer-service,orange,orange_conseil,customer_service,2011-06-14,2014,stated,answering,Orange answers customers,Orange répond aux clients,,,press-2012
+""",
+    "figures": """id,organisation,account,cohort,metric,value,qualifier,date,dating,summary,summary_fr,sources
+comcast-2009-followers,comcast,comcastcares,,followers,22000,about,2009-09,stated,,,press-2012
+cac-40-2012-03-share,,,cac-40-2012-03,share_with_account,62.5,exact,2012-03,published,,,press-2012
+""",
+    "cohorts": """id,name,name_fr,kind,country,year,size,description,sources
+cac-40-2012-03,"CAC 40, March 2012",CAC 40 de mars 2012,stock_index,FR,2012,40,,
+""",
+    "cohort_members": """id,cohort,organisation,finding,account,note,sources
+cac-40-2012-03--orange,cac-40-2012-03,orange,account_found,orange_conseil,,press-2012
+""",
+    "sources": """id,title,author,publisher,url,archive_url,published,language,kind,form,accessed
+blog-2008,A help desk,Jane Doe,A blog,https://blog.example/2008/desk,,2008-05-01,en,blog,original,2026-11
+press-2012,,,Le Journal,https://journal.example/twitter,,2012,fr,press,unknown,
+""",
+}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A data directory with the real declaration and vocabularies and a few rows of facts."""
+    directory = tmp_path / "data"
+    shutil.copytree(ROOT / "data", directory)
+    for name, text in SMALL.items():
+        (directory / f"{name}.csv").write_text(text, encoding="utf-8")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's Datasette directory with the real database built into it."""
+    directory = tmp_path_factory.mktemp("site")
+    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
+        (directory / name).symlink_to(ROOT / name)
+    build_db.build(ROOT / "data", directory / "twittosphere.db")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def db(site: Path):
+    """A read-only connection to the real database."""
+    connection = sqlite3.connect(f"file:{site / 'twittosphere.db'}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    yield connection
+    connection.close()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def server(site: Path):
+    """The address of a running `datasette .` with the real database."""
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "datasette", ".", "--host", "127.0.0.1", "--port", str(port)]
+    log = (site / "server.log").open("w+")
+    process = subprocess.Popen(command, cwd=site, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"NO_PROXY": "127.0.0.1"})
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{address}/-/versions.json").close()
+                break
+            except OSError:
+                assert process.poll() is None, log.seek(0) or log.read()
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()

@@ -1,0 +1,304 @@
+"""The build: what it makes of good data, and how it refuses bad data."""
+
+import csv
+import hashlib
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import build_db
+import validate
+from conftest import ROOT
+
+BUILD = [sys.executable, str(ROOT / "build_db.py")]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+    """Run build_db.py as a user would."""
+    return subprocess.run([*BUILD, *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+def rows(path: Path, sql: str) -> list[tuple]:
+    """Return the rows of a query on a database file."""
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
+
+
+# --- Good data ---------------------------------------------------------------
+
+
+@pytest.fixture
+def built(small: Path, tmp_path: Path) -> Path:
+    build_db.build(small, tmp_path / "small.db")
+    return tmp_path / "small.db"
+
+
+def test_facts_are_joined_to_their_sources(built: Path):
+    found = rows(built, "select account, source, locator, stance from account_sources where account = 'orange_conseil' order by source")
+    assert found == [("orange_conseil", "blog-2008", "2010", "contradicts"), ("orange_conseil", "press-2012", "line 3", "supports")]
+    assert rows(built, "select source from event_sources where event = 'comcast-2008-service-launched' order by 1") == [("blog-2008",), ("press-2012",)]
+
+
+def test_derived_columns(built: Path):
+    assert rows(built, "select year, month, country, sector from events order by id") == [(2008, "2008-04", "US", "telecoms"), (2012, None, "FR", "telecoms")]
+    assert rows(built, "select title from figures where id = 'comcast-2009-followers'") == [("Comcast (@ComcastCares): followers about 22,000 (2009-09)",)]
+    assert rows(built, "select title from figures where cohort is not null") == [("CAC 40, March 2012: share with an account 62.5 percent (2012-03)",)]
+    assert rows(built, "select opened_year from accounts order by id") == [("2008",), ("2011",)]
+
+
+def test_browsing_tables(built: Path):
+    assert rows(built, "select organisation, accounts, events, uses_count, json_extract(uses, '$[0]') from panorama where organisation = 'orange'") == [("orange", 1, 1, 1, "Customer service")]
+    assert rows(built, "select id, type, sources from timeline order by date") == [
+        ("account:comcastcares", "account_opened", 1), ("comcast-2008-service-launched", "service_launched", 2), ("orange-2012-award", "award", 1)]
+    assert rows(built, "select count(*) from search")[0][0] == 3 + 2 + 2 + 1 + 2 + 1 + 2
+
+
+def test_search_is_accent_blind(built: Path):
+    assert rows(built, "select other_names from organisations where rowid in (select rowid from organisations_fts where organisations_fts match 'telecom')") == [("France Télécom",)]
+
+
+def test_schema_is_strict_and_indexed(built: Path):
+    tables = {name: strict for _, name, kind, _, _, strict in rows(built, "pragma table_list") if kind == "table" and not name.startswith(("sqlite_", "_")) and "_fts" not in name}
+    assert tables and all(tables.values()), "every table is STRICT"
+    for table in tables:
+        indexed = {rows(built, f'pragma index_info("{index[1]}")')[0][2] for index in rows(built, f'pragma index_list("{table}")')}
+        for key in rows(built, f'pragma foreign_key_list("{table}")'):
+            assert key[3] in indexed, f"{table}.{key[3]} refers to {key[2]} without an index"
+    assert rows(built, "select count(*) from sqlite_stat1")[0][0] > 20
+    assert rows(built, "pragma application_id") == [(build_db.APPLICATION_ID,)]
+
+
+def test_two_builds_are_identical(small: Path, tmp_path: Path, built: Path):
+    build_db.build(small, tmp_path / "again.db")
+    assert built.read_bytes() == (tmp_path / "again.db").read_bytes()
+
+
+def test_database_describes_itself(built: Path):
+    about = dict(rows(built, "select key, value from _package"))
+    assert about["version"] == "0.1.0" and len(about["digest"]) == 64 and json.loads(about["counts"])["events"] == 2
+    inspect = json.loads((built.parent / "inspect-data.json").read_text())["small"]
+    assert inspect["hash"] == hashlib.sha256(built.read_bytes()).hexdigest()
+    assert inspect["tables"]["events"]["count"] == 2
+
+
+def test_digest_follows_the_data(small: Path, built: Path):
+    before = dict(rows(built, "select key, value from _package"))["digest"]
+    change("events", "wins a prize", "wins the prize")(small)
+    build_db.build(small, built)
+    assert dict(rows(built, "select key, value from _package"))["digest"] != before
+
+
+@pytest.mark.parametrize("cell, expected", [
+    ("a-2009", [("a-2009", None, "supports")]),
+    ("a; b (page 3); !c (2010-05)", [("a", None, "supports"), ("b", "page 3", "supports"), ("c", "2010-05", "contradicts")]),
+])
+def test_citations(cell: str, expected: list):
+    assert validate.citations(cell) == expected
+
+
+@pytest.mark.parametrize("value, problem", [
+    ("2009", None), ("2009-04", None), ("2008-02-29", None), ("2026", None),
+    ("2009-13", "is not a date"), ("2009-02-30", "is not a date"), ("09-2009", "is not a date"), ("2009-4", "is not a date"), ("", "is not a date"),
+    ("2026-12", "in the future"), ("2027", "in the future"), ("2026-11-26", "in the future"),
+])
+def test_partial_dates(value: str, problem: str | None):
+    found = validate.bad_date(value, "2026-11-25")
+    assert found is None if problem is None else problem in found
+
+
+# --- Bad data: one rule broken at a time -------------------------------------
+
+Break = Callable[[Path], None]
+
+
+def change(table: str, old: str, new: str) -> Break:
+    """Replace text in a table; the text must be there."""
+    def edit(directory: Path) -> None:
+        path = directory / f"{table}.csv"
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_bytes(text.replace(old, new, 1).encode("utf-8"))
+    return edit
+
+
+def add(table: str, line: str) -> Break:
+    """Append a line to a table."""
+    return lambda directory: (directory / f"{table}.csv").open("a", encoding="utf-8").write(line + "\n") and None
+
+
+def raw(table: str, old: bytes, new: bytes) -> Break:
+    """Replace bytes in a table."""
+    def edit(directory: Path) -> None:
+        path = directory / f"{table}.csv"
+        assert old in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(old, new, 1))
+    return edit
+
+
+BROKEN: dict[str, tuple[Break, str]] = {
+    "missing file": (lambda d: (d / "uses.csv").unlink(), "uses.csv:1: is missing; datapackage.json declares it"),
+    "missing vocabulary": (lambda d: (d / "sectors.csv").unlink(), "sectors.csv:1: is missing"),
+    "empty file": (lambda d: (d / "uses.csv").write_text(""), "uses.csv:1: is empty; write at least the line of column names"),
+    "missing column": (change("events", "title_fr,", ""), "events.csv:1: title_fr: column is missing"),
+    "unknown column": (change("events", "summary,", "sumary,"), 'events.csv:1: sumary: unknown or repeated column, did you mean "summary"; see datapackage.json'),
+    "repeated column": (change("events", "title_fr,", "title,"), "events.csv:1: title: unknown or repeated column"),
+    "not a whole number": (change("cohorts", ",2012,40,", ",2012,forty,"), 'cohorts.csv:2: size: "forty" is not a whole number; write digits'),
+    "not a number": (change("figures", ",62.5,", ",62.5%,"), 'figures.csv:3: value: "62.5%" is not a number; write digits'),
+    "thousands separator": (change("figures", ",22000,", ',"22,000",'), 'figures.csv:2: value: "22,000" is not a number'),
+    "number out of range": (change("cohorts", ",2012,40,", ",1850,40,"), 'cohorts.csv:2: year: "1850" is out of range'),
+    "month 13": (change("events", "2008-04", "2009-13"), 'events.csv:2: date: "2009-13" is not a date; write YYYY, YYYY-MM or YYYY-MM-DD'),
+    "30 February": (change("events", "2008-04", "2009-02-30"), 'events.csv:2: date: "2009-02-30" is not a date'),
+    "month first": (change("events", "2008-04", "09-2009"), 'events.csv:2: date: "09-2009" is not a date'),
+    "future": (change("events", "2008-04", "2999"), 'events.csv:2: date: "2999" is in the future'),
+    "closed before opened": (change("accounts", "2019,renamed", "2007,renamed"), 'accounts.csv:2: closed: "2007" is before opened "2008-04"'),
+    "until before since": (change("uses", "2011-06-14,2014", "2011-06-14,2011-05"), 'uses.csv:2: until: "2011-05" is before since "2011-06-14"'),
+    "closed, nobody knows how": (change("accounts", "2019,renamed", "2019,"), "accounts.csv:2: closed_how:"),
+    "opened without dating": (change("accounts", "2008-04,stated", "2008-04,unknown"), "accounts.csv:2: opened_dating:"),
+    "id is not the handle": (change("accounts", "comcastcares,ComcastCares", "comcast_cares,ComcastCares"), "accounts.csv:2: id:"),
+    "inferred without reason": (change("events", "Dated from the article of 2012.", ""), "events.csv:3: summary:"),
+    "organisation and cohort": (change("figures", "share,,,cac", "share,orange,,cac"), "figures.csv:3: organisation:"),
+    "duplicate id": (add("organisations", "orange,Orange SA,,company,telecoms,FR,,,,"), 'organisations.csv:5: id: "orange" stands already in line 3'),
+    "duplicate handle": (add("accounts", "comcastcares,Comcastcares,comcast,corporate,,en,,unknown,,,,blog-2008"), 'accounts.csv:4: id: "comcastcares" stands already in line 2'),
+    "duplicate address": (change("sources", "https://journal.example/twitter", "https://blog.example/2008/desk"), "sources.csv:3: url:"),
+    "id of another form": (change("organisations", "orange-business", "Orange_Business"), 'organisations.csv:4: id: "Orange_Business" does not have the form'),
+    "blank name": (change("organisations", "comcast,Comcast,", "comcast,,"), "organisations.csv:2: name: is blank; this column needs a value"),
+    "no source": (change("uses", ",press-2012", ","), "uses.csv:2: sources: is blank; this column needs a value"),
+    "unknown source": (change("uses", ",press-2012", ",pres-2012"), 'uses.csv:2: sources: "pres-2012" is not in sources.csv, did you mean "press-2012"; correct it'),
+    "one unknown source of two": (change("events", "blog-2008; press-2012", "blog-2008; nobody"), 'events.csv:2: sources: "nobody" is not in sources.csv'),
+    "source cited twice": (change("events", "blog-2008; press-2012", "blog-2008; blog-2008 (page 2)"), 'events.csv:2: sources: "blog-2008" is cited twice'),
+    "malformed citation": (change("events", "blog-2008; press-2012", "see blog-2008"), 'events.csv:2: sources: "see blog-2008" is not a citation'),
+    "only contradicted": (change("uses", ",press-2012", ",!press-2012 (2010)"), "uses.csv:2: sources: only contradict the row"),
+    "unknown word": (change("uses", ",answering,", ",replying,"), 'uses.csv:2: posture: "replying" is not in postures.csv'),
+    "word outside an enumeration": (change("figures", ",about,", ",roughly,"), 'figures.csv:2: qualifier: "roughly" is not a known word; write one of exact, about'),
+    "address without http": (change("sources", "https://blog", "ftp://blog"), "is not a web address; write http:// or https://"),
+    "address without host": (change("sources", "https://blog.example/2008/desk", "https:///desk"), "is not a web address"),
+    "control character": (change("events", "help desk", "help\x07desk"), "events.csv:2: title: holds the control character U+0007"),
+    "zero-width mark": (change("events", "help desk", "help\ufeffdesk"), "events.csv:2: title: holds the control character U+FEFF"),
+    "spaces at the end": (change("events", "a help desk", "a help desk "), "has spaces too many"),
+    "title too long": (change("events", "a help desk", "a help desk" * 10), "events.csv:2: title: has"),
+    "byte order mark": (raw("events", b"id,", b"\xef\xbb\xbfid,"), "events.csv:1: starts with a byte order mark"),
+    "CRLF": (raw("events", b"\n", b"\r\n"), "events.csv:1: has a carriage return; end lines with LF alone"),
+    "Latin-1": (raw("organisations", "é".encode(), b"\xe9"), "organisations.csv:3: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+    "NUL": (raw("events", b"help desk", b"help\0desk"), "events.csv:2: has a NUL byte; remove it"),
+    "quoted newline": (change("events", "Comcast opens a help desk", '"Comcast opens\na help desk"'), "events.csv:2: title: holds the control character U+000A"),
+    "open quote": (change("events", "Comcast opens", '"Comcast opens'), "events.csv:2: unexpected end of data; check quotes"),
+    "too few cells": (change("events", ",,,,blog-2008", ",blog-2008"), "events.csv:2: 8 cells where the first line has 11"),
+    "too many cells": (change("events", ",,,,blog-2008", ",,,,,,blog-2008"), "events.csv:2: 13 cells where the first line has 11"),
+    "10 MB cell": (change("events", "a help desk", "x" * 10_000_000), "events.csv:2: field larger than field limit"),
+    "descriptor is not JSON": (lambda d: (d / "datapackage.json").write_text("{"), "datapackage.json:1: cannot be read"),
+    "descriptor is missing": (lambda d: (d / "datapackage.json").unlink(), "datapackage.json:1: cannot be read"),
+}
+# Every foreign key, by the declaration itself: a new one is broken here without a new line.
+for table in json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))["resources"]:
+    for key in table["schema"].get("foreignKeys", []):
+        BROKEN[f"foreign key {table['name']}.{key['fields']}"] = (
+            lambda directory, table=table["name"], column=key["fields"]: set_cell(directory / f"{table}.csv", column, "nowhere"),
+            f"{table['name']}.csv:2: {key['fields']}: \"nowhere\" is not in {key['reference']['resource'] or table['name']}.csv",
+        )
+
+
+def set_cell(path: Path, column: str, value: str) -> None:
+    """Write a value into a column of the first row."""
+    with path.open(encoding="utf-8", newline="") as file:
+        table = list(csv.reader(file))
+    table[1][table[0].index(column)] = value
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(table)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_rule_is_refused(name: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    target = tmp_path / "former.db"
+    target.write_bytes(b"former")
+    edit, message = BROKEN[name]
+    edit(small)
+    assert build_db.main(["--data", str(small), "--out", str(target)]) == 1
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "nothing was written" in shown
+    assert target.read_bytes() == b"former" and not list(tmp_path.glob(".former*"))
+
+
+def test_all_errors_are_shown_at_once(small: Path, capsys: pytest.CaptureFixture):
+    for name in ("month 13", "not a number", "no source", "duplicate id"):
+        BROKEN[name][0](small)
+    assert build_db.main(["--data", str(small), "--check"]) == 1
+    shown = capsys.readouterr().err
+    assert all(BROKEN[name][1] in shown for name in ("month 13", "not a number", "no source", "duplicate id"))
+    assert "4 errors" in shown
+
+
+def test_check_writes_nothing(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert build_db.main(["--data", str(small), "--check", "--out", str(tmp_path / "new.db")]) == 0
+    assert "2 events" in capsys.readouterr().out
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_wrong_usage():
+    finished = run("--colour", "blue")
+    assert finished.returncode == 2 and "usage:" in finished.stderr
+
+
+# --- Trouble with the machine: the former database stays --------------------
+
+
+def test_unwritable_target(small: Path):
+    finished = run("--data", small, "--out", "/proc/twittosphere.db")
+    assert finished.returncode == 1 and "cannot be built" in finished.stderr and "Traceback" not in finished.stderr
+
+
+def test_target_in_no_directory(small: Path, tmp_path: Path):
+    finished = run("--data", small, "--out", tmp_path / "none" / "new.db")
+    assert finished.returncode == 1 and "cannot be built" in finished.stderr and "Traceback" not in finished.stderr
+
+
+def test_full_disk(small: Path, built: Path):
+    """A file may grow to 100 kB only: what SQLite meets on a full disk."""
+    before = built.read_bytes()
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    finished = run("--data", small, "--out", built, preexec_fn=small_files)
+    assert finished.returncode == 1 and "cannot be built" in finished.stderr and "Traceback" not in finished.stderr
+    assert built.read_bytes() == before and rows(built, "pragma integrity_check") == [("ok",)]
+    assert not list(built.parent.glob("*.building"))
+
+
+def test_kill_in_the_middle(built: Path):
+    """Killed while it works on the draft, the build leaves the former database whole."""
+    before = built.read_bytes()
+    process = subprocess.Popen([*BUILD, "--out", built], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (drafts := list(built.parent.glob(f".{built.name}.*.building"))) or drafts[0].stat().st_size == 0:
+        assert process.poll() is None and time.monotonic() < deadline, "the build ended before it could be killed"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    assert built.read_bytes() == before and rows(built, "select count(*) from events") == [(2,)]
+
+
+def test_former_database_is_still_served(small: Path, built: Path):
+    """A reader that has the former database open goes on reading while a bad build is refused and a good one lands."""
+    reader = sqlite3.connect(f"file:{built}?mode=ro", uri=True)
+    change("events", "2008-04", "2009-13")(small)
+    assert build_db.main(["--data", str(small), "--out", str(built)]) == 1
+    assert reader.execute("select date from events order by id").fetchall() == [("2008-04",), ("2012",)]
+    change("events", "2009-13", "2008-05")(small)
+    assert build_db.main(["--data", str(small), "--out", str(built)]) == 0
+    assert reader.execute("select count(*) from events").fetchone() == (2,)
+    assert rows(built, "select date from events order by id") == [("2008-05",), ("2012",)]
+    reader.close()
