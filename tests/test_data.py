@@ -1,0 +1,187 @@
+"""The real data set: its size, how full it is, and facts of the world that it may not break."""
+
+import csv
+import datetime
+import json
+import sqlite3
+
+import pytest
+from frictionless import Package, system
+
+from conftest import ROOT
+
+FOUNDING = "communication-entreprise-2012-six-ans"
+FACTS = {"events": ("event_sources", "event"), "uses": ("use_sources", "use"), "figures": ("figure_sources", "figure"),
+         "accounts": ("account_sources", "account"), "cohort_members": ("member_sources", "member")}
+
+
+def one(db: sqlite3.Connection, sql: str, *values: object) -> object:
+    """Return the single value of a query."""
+    return db.execute(sql, values).fetchone()[0]
+
+
+def listed(db: sqlite3.Connection, sql: str) -> list:
+    """Return the first column of a query."""
+    return [row[0] for row in db.execute(sql)]
+
+
+@pytest.mark.parametrize("what, sql, least", [
+    ("facts", "select (select count(*) from events) + (select count(*) from uses) + (select count(*) from figures)", 3600),
+    ("accounts", "select count(*) from accounts", 1200),
+    ("accounts with a stated opening", "select count(*) from accounts where opened_dating = 'stated'", 600),
+    ("organisations", "select count(*) from organisations", 1200),
+    ("French organisations", "select count(*) from organisations where country = 'FR'", 200),
+    ("sources", "select count(*) from sources", 1800),
+    ("countries", "select count(distinct country) from organisations", 40),
+])
+def test_size(db: sqlite3.Connection, what: str, sql: str, least: int):
+    assert one(db, sql) >= least, what
+
+
+@pytest.mark.parametrize("table, filled, least_percent", [
+    ("organisations", "sector != 'unknown'", 90), ("organisations", "country != 'unknown'", 97),
+    ("accounts", "opened is not null", 95), ("accounts", "numeric_id is not null", 40), ("accounts", "role != 'unknown'", 90),
+    ("events", "dating in ('stated', 'published')", 60), ("events", "country != 'FR' or title_fr is not null", 97),
+    ("uses", "country != 'FR' or title_fr is not null", 97),
+    ("sources", "title is not null", 40), ("sources", "published is not null", 75), ("sources", "kind != 'other'", 95),
+    ("sources", "language != 'unknown'", 90), ("sources", "form != 'unknown'", 80),
+])
+def test_filled(db: sqlite3.Connection, table: str, filled: str, least_percent: int):
+    assert 100 * one(db, f"select avg({filled}) from {table}") >= least_percent
+
+
+@pytest.mark.parametrize("table", FACTS)
+def test_every_fact_has_a_supporting_source(db: sqlite3.Connection, table: str):
+    join, column = FACTS[table]
+    assert not listed(db, f'select id from {table} where id not in (select "{column}" from {join} where stance = \'supports\')')
+
+
+def test_every_source_supports_something(db: sqlite3.Connection):
+    joins = [join for join, _ in FACTS.values()] + ["cohort_sources"]
+    assert not listed(db, "select id from sources where id not in (" + " union ".join(f"select source from {join}" for join in joins) + ")")
+
+
+@pytest.mark.parametrize("table, column", [("accounts", "opened"), ("accounts", "closed"), ("events", "date"), ("uses", "since"), ("uses", "until"), ("figures", "date")])
+def test_nothing_before_twitter_nor_in_the_future(db: sqlite3.Connection, table: str, column: str):
+    first, today = "2006-03-21", datetime.date.today().isoformat()
+    assert not listed(db, f"select id from {table} where {column} < substr('{first}', 1, length({column})) or {column} > '{today}'")
+
+
+def test_nothing_is_done_before_its_maker_was_founded(db: sqlite3.Connection):
+    assert not listed(db, "select a.id from accounts a join organisations o on o.id = a.organisation where cast(substr(a.opened, 1, 4) as integer) < o.founded and a.opened_dating = 'by'")
+
+
+def test_account_opened_agrees_with_the_account(db: sqlite3.Connection):
+    """A stated opening of an account is the date that the account itself bears, or the account's is more exact."""
+    assert not listed(db, """
+        select e.id || ': ' || e.date || ', account: ' || a.opened from events e join accounts a on a.id = e.account
+        where e.type = 'account_opened' and e.dating = 'stated'
+          and (a.opened is null or substr(a.opened, 1, min(length(a.opened), length(e.date))) != substr(e.date, 1, min(length(a.opened), length(e.date))))""")
+
+
+def test_facts_and_their_accounts_have_the_same_organisation_or_family(db: sqlite3.Connection):
+    """An account of another organisation is one of its parents, brands or sisters."""
+    sql = """
+        select f.id from {table} f join accounts a on a.id = f.account join organisations o on o.id = a.organisation join organisations p on p.id = f.organisation
+        where a.organisation != f.organisation and coalesce(o.parent, o.id) not in (p.id, coalesce(p.parent, p.id)) and coalesce(p.parent, p.id) != o.id"""
+    assert not [found for table in ("events", "uses", "figures") for found in listed(db, sql.format(table=table))]
+
+
+def test_parents_form_no_circle(db: sqlite3.Connection):
+    assert not listed(db, """
+        with recursive up(id, above, depth) as (
+          select id, parent, 1 from organisations where parent is not null
+          union all select up.id, o.parent, depth + 1 from up join organisations o on o.id = up.above where o.parent is not null and depth < 10)
+        select id from up where depth = 10""")
+
+
+def test_percentages_are_percentages(db: sqlite3.Connection):
+    assert not listed(db, "select id from figures where unit = 'percent' and metric != 'growth' and not value between 0 and 100")
+
+
+def test_whole_things_are_whole(db: sqlite3.Connection):
+    assert not listed(db, "select id from figures where unit in ('accounts', 'users', 'people', 'members') and value != cast(value as integer)")
+
+
+def test_names_are_used_once(db: sqlite3.Connection):
+    assert not listed(db, "select name from organisations group by lower(name), country having count(*) > 1")
+
+
+def test_no_event_stands_twice(db: sqlite3.Connection):
+    assert not listed(db, "select group_concat(id) from events where length(date) = 10 and type in ('account_opened', 'left', 'suspended') group by organisation, account, type, date having count(*) > 1")
+
+
+def test_founding_article_is_cited_for_each_of_its_claims(db: sqlite3.Connection):
+    cited = {(kind, organisation) for kind, organisation in db.execute(f"""
+        select e.type, e.organisation from event_sources s join events e on e.id = s.event where s.source = '{FOUNDING}'
+        union select u.type, u.organisation from use_sources s join uses u on u.id = s.use where s.source = '{FOUNDING}'
+        union select f.metric, coalesce(f.organisation, f.cohort) from figure_sources s join figures f on f.id = s.figure where s.source = '{FOUNDING}'
+        union select 'member', m.organisation from member_sources s join cohort_members m on m.id = s.member where s.source = '{FOUNDING}'""")}
+    assert {("customer_service", name) for name in ("comcast", "orange", "free")} <= cited
+    assert {("recruitment", "societe-generale"), ("brand_image", "societe-generale"), ("daily_active_users", "twitter")} <= cited
+    assert {("member", name) for name in ("orange", "renault", "arcelormittal", "lafarge")} <= cited
+    assert len({row[0] for row in db.execute(f"select event from event_sources where source = '{FOUNDING}'")}) >= 4
+
+
+def test_daily_users_of_2012_are_contradicted(db: sqlite3.Connection):
+    """The founding article's 300 million a day and Twitter's own 140 million stand side by side."""
+    assert one(db, "select count(*) from figures f join figure_sources s on s.figure = f.id where f.organisation = 'twitter' and f.value = 300000000 and s.stance = 'contradicts'")
+    assert one(db, "select count(*) from figures where organisation = 'twitter' and metric = 'monthly_active_users' and value = 140000000 and date like '2012-03%'")
+
+
+@pytest.mark.parametrize("cohort, members, found", [("cac-40-2012-03", 40, 39), ("s-and-p-500-2022-11", 499, 400)])
+def test_members_of_an_index_all_have_a_finding(db: sqlite3.Connection, cohort: str, members: int, found: int):
+    findings = [row[0] for row in db.execute("select finding from cohort_members where cohort = ?", (cohort,))]
+    assert len(findings) >= members and sum(finding == "account_found" for finding in findings) >= found
+
+
+@pytest.mark.parametrize("cohort", ["french-deputies-2023-04", "french-senators-2023-04", "french-deputies-14th-legislature", "french-deputies-15th-legislature"])
+def test_parliament_curves_rise_to_their_size(db: sqlite3.Connection, cohort: str):
+    totals = listed(db, f"select cumulative from adoption where cohort = '{cohort}' order by year")
+    assert totals == sorted(totals) and totals[-1] <= one(db, "select size from cohorts where id = ?", cohort)
+
+
+def test_fortune_500_has_a_cohort_for_each_study_year(db: sqlite3.Connection):
+    years = listed(db, "select distinct c.year from figures f join cohorts c on c.id = f.cohort where c.id like 'fortune-500-20__' order by 1")
+    assert len(years) >= 8, years
+
+
+def test_vocabularies_are_used_and_bilingual(db: sqlite3.Connection):
+    for table in ("organisation_kinds", "sectors", "account_roles", "event_types", "use_types", "source_kinds", "source_forms", "datings", "findings", "postures", "metrics"):
+        assert not listed(db, f"select id from {table} where label_en is null or label_fr is null or definition is null"), table
+    used = {"event_types": "select type from events", "use_types": "select type from uses", "metrics": "select metric from figures", "source_kinds": "select kind from sources"}
+    for table, sql in used.items():
+        assert not listed(db, f"select id from {table} where id not in ({sql})"), f"{table}: words that no row uses"
+
+
+def test_files_are_in_canonical_form():
+    """Sorted by id and written as Python's csv module writes them, so that a change of one fact changes one line."""
+    for path in sorted((ROOT / "data").glob("*.csv")):
+        text = path.read_text(encoding="utf-8")
+        table = list(csv.reader(text.splitlines()))
+        lines = [",".join(quoted(cell) for cell in cells) for cells in table]
+        assert text == "\n".join(lines) + "\n", path.name
+        if path.stem in {"organisations", "accounts", "sources", *FACTS}:
+            ids = [cells[0] for cells in table[1:]]
+            assert ids == sorted(ids), f"{path.name} is not sorted by id"
+
+
+def quoted(cell: str) -> str:
+    """Quote a cell only where CSV needs it."""
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\n') else cell
+
+
+def test_frictionless_finds_the_package_valid():
+    with system.use_context(trusted=True):
+        report = Package(ROOT / "data" / "datapackage.json").validate()
+    assert report.valid, report.flatten(["taskNumber", "rowNumber", "fieldName", "message"])[:5]
+
+
+def test_declaration_documents_every_column():
+    package = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
+    for table in package["resources"] + package["joins"] + package["views"]:
+        fields = table["schema"]["fields"] + table.get("derived", []) if "schema" in table else table["fields"]
+        assert table["title"] and table["title_fr"] and table["description"]
+        for field in fields:
+            assert field["title"] and field["title_fr"] and field["description"], (table["name"], field["name"])
+            assert field.get("constraints", {}).get("required") or "blank" in field or "schema" not in table or field in table.get("derived", []), (table["name"], field["name"], "what does blank mean?")
