@@ -44,6 +44,7 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
         rules = field.get("constraints", {})
         sql = f'"{field["name"]}" {SQL_TYPES[field["type"]]}'
         sql += " NOT NULL" if rules.get("required") else ""
+        sql += f' COLLATE {field["collation"]}' if "collation" in field else ""
         sql += " UNIQUE" if rules.get("unique") and field["name"] != "id" else ""
         if "enum" in rules:
             sql += f' CHECK ("{field["name"]}" IN ({", ".join(repr(word) for word in rules["enum"])}))'
@@ -76,11 +77,11 @@ def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]],
 
 
 def index(db: sqlite_utils.Database, package: dict) -> None:
-    """Index every reference, coded word and derived column, and make the text tables searchable."""
+    """Index every reference, coded word, derived column and whatever says "index", and make the text tables searchable."""
     for table in package["resources"] + package["joins"] + package["views"]:
         derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in ("title", "title_fr", "summary", "text", "label")}
         for field in columns_of(table):
-            if field.get("reference") or field["name"] in derived or "enum" in field.get("constraints", {}):
+            if field.get("reference") or field.get("index") or field["name"] in derived or "enum" in field.get("constraints", {}):
                 db[table["name"]].create_index([field["name"]], if_not_exists=True)
         if "search" in table:
             db[table["name"]].enable_fts(table["search"], tokenize="unicode61 remove_diacritics 2")

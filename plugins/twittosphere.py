@@ -28,7 +28,7 @@ def documentation(path: str) -> dict:
     }
     sql = "select [table], [column], description, unit, example, blank from _columns order by rowid"
     for table, column, description, unit, example, blank in db.execute(sql):
-        notes = [f"Unit: {unit}." if unit else "", f"Example: {example}." if example else "", f"Blank: {blank}" if blank else ""]
+        notes = [f"Unit: {unit}." if unit else "", f"Example: {example.rstrip('.')}." if example else "", f"Blank: {blank}" if blank else ""]
         tables[table]["columns"][column] = " ".join([description, *filter(None, notes)])
     db.close()
     return {"databases": {DATABASE: {"tables": tables}}}
@@ -110,7 +110,7 @@ def extra_template_vars(datasette):
 
 
 @hookimpl
-def render_cell(value, column, table, database, datasette):
+def render_cell(row, value, column, table, database, datasette):
     """Show whole numbers plainly, lists as words, and ids of rows as links."""
     if database != DATABASE:
         return None
@@ -120,7 +120,9 @@ def render_cell(value, column, table, database, datasette):
         return ", ".join(json.loads(value))
     target = None
     if isinstance(value, str):
-        if column in ("fact", "found") or (table == "search" and column == "id"):
+        if table == "search" and column == "title":
+            target = row["id"]
+        elif column == "fact":
             target = value
         elif table is None and column in ROW_COLUMNS:
             target = f"{ROW_COLUMNS[column]}/{value}"

@@ -126,7 +126,7 @@ def pages(db: sqlite3.Connection) -> list[str]:
             if isinstance(facet, str):
                 values = [row[0] for row in db.execute(f"select [{facet}] from [{table}] where [{facet}] is not null group by 1 order by count(*) desc limit 12")]
                 found += [f"/twittosphere/{table}?{urllib.parse.urlencode({facet: value})}" for value in values]
-    for table in DECLARED:
+    for table in [*DECLARED, "_columns", "_tables", "_package"]:
         keys = [row[1] for row in db.execute(f"pragma table_info([{table}])") if row[5]]
         found += [f"/twittosphere/{table}/" + ",".join(tilde(value) for value in row) for row in db.execute(f"select {', '.join(f'[{key}]' for key in keys)} from [{table}]")]
     return found
