@@ -1,0 +1,73 @@
+"""README.md: what it promises is there."""
+
+import json
+import re
+import sqlite3
+import subprocess
+import urllib.parse
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+METADATA = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"]["twittosphere"]
+
+
+def diagram() -> str:
+    """Draw the declared tables of facts and what they refer to, vocabularies left out, as a Mermaid entity diagram."""
+    package = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
+    vocabularies = {table["name"] for table in package["resources"] if any(field["name"] == "label_en" for field in table["schema"]["fields"])}
+    lines = ["erDiagram"]
+    for table in package["resources"]:
+        for key in table["schema"].get("foreignKeys", []):
+            target = key["reference"]["resource"] or table["name"]
+            if target not in vocabularies:
+                lines.append(f"  {table['name']} }}o--o| {target} : {key['fields']}")
+        if any(field["name"] == "sources" for field in table["schema"]["fields"]):
+            lines.append(f"  {table['name']} }}o--o{{ sources : sources")
+    return "\n".join(lines)
+
+
+def test_diagram_is_the_declaration():
+    shown = re.search(r"<!-- diagram -->\n```mermaid\n(.*?)```\n<!-- /diagram -->", README, re.S)[1]
+    assert shown == diagram() + "\n"
+
+
+def test_ten_questions():
+    questions = README.partition("## Ten questions")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^\d+\. ", questions, re.M)) == 10
+    for path in re.findall(r"\(http://127\.0\.0\.1:8001/twittosphere/([^)]*)\)", questions):
+        query = METADATA["queries"][urllib.parse.urlsplit(path).path]
+        for parameter in urllib.parse.parse_qs(urllib.parse.urlsplit(path).query):
+            assert f":{parameter}" in query["sql"]
+
+
+@pytest.mark.parametrize("sql", re.findall(r"```sql\n(.*?)```", README, re.S))
+def test_sql_of_the_readme_answers(db: sqlite3.Connection, sql: str):
+    assert db.execute(sql).fetchall()
+
+
+def test_commands_and_files_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"\bmake ([a-z]+)", README)) - {"and"} <= targets
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README) + re.findall(r"`([\w/]+\.(?:py|json|csv|yml))`", README):
+        assert (ROOT / path).exists() or (ROOT / "data" / path).exists(), path
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_version_is_said_once():
+    version = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))["version"]
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f"version {version}," in README
+
+
+def test_settings_are_known_to_datasette():
+    from datasette.app import DEFAULT_SETTINGS
+    assert set(json.loads((ROOT / "settings.json").read_text(encoding="utf-8"))) <= set(DEFAULT_SETTINGS)
+
+
+def test_nothing_built_or_fetched_is_committed():
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not [path for path in kept if path.endswith((".db", ".js", ".whl", ".lock")) or path.endswith("inspect-data.json")]
