@@ -67,6 +67,7 @@ def test_question_takes_a_parameter(page: Page):
     page.get_by_role("link", name="What changed on the platform in a year?").click()
     page.locator("input[name=year]").fill("2013")
     page.get_by_role("button", name="Run SQL").click()
+    page.wait_for_url("**year=2013**")
     dates = page.locator("td.col-date").all_inner_texts()
     assert dates and all(date.strip().startswith("2013") for date in dates)
 
