@@ -5,7 +5,11 @@ WITH counted AS (
   GROUP BY m.cohort, m.organisation
 ),
 per_year AS (
-  SELECT cohort, year, count(*) AS opened FROM counted GROUP BY cohort, year
+  SELECT cohort, year, count(*) AS opened FROM counted
+  -- A curve only where most members have a dated account: else it would show what is not known as not there.
+  WHERE cohort IN (SELECT cohort FROM counted GROUP BY cohort
+                   HAVING 2 * count(*) > (SELECT count(*) FROM cohort_members m WHERE m.cohort = counted.cohort))
+  GROUP BY cohort, year
 )
 SELECT cohort || '--' || year, cohort, year, opened, total, members,
        round(100.0 * total / members, 1), 'counted'
