@@ -79,6 +79,14 @@ def test_account_opened_agrees_with_the_account(db: sqlite3.Connection):
           and (a.opened is null or substr(a.opened, 1, min(length(a.opened), length(e.date))) != substr(e.date, 1, min(length(a.opened), length(e.date))))""")
 
 
+@pytest.mark.parametrize("table", ["events", "uses", "figures"])
+def test_fact_as_of_publication_has_a_dated_source(db: sqlite3.Connection, table: str):
+    join, column = FACTS[table]
+    assert not listed(db, f"""
+        select id from {table} where dating = 'published' and id not in (
+          select "{column}" from {join} j join sources s on s.id = j.source where j.stance = 'supports' and s.published is not null)""")
+
+
 def test_facts_and_their_accounts_have_the_same_organisation_or_family(db: sqlite3.Connection):
     """An account of another organisation is one of its parents, brands or sisters, or follows a person from office to office."""
     sql = """
