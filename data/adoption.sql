@@ -20,8 +20,7 @@ FROM (
   FROM per_year p
 )
 UNION ALL
-SELECT f.cohort || '--' || f.year, f.cohort, f.year, CAST(f.value AS INTEGER), CAST(c.value AS INTEGER), h.size,
-       round(100.0 * c.value / h.size, 1), 'published'
+SELECT f.cohort || '--' || f.year, f.cohort, f.year, CAST(f.value AS INTEGER), CAST(c.value AS INTEGER), h.size, NULL, 'published'
 FROM figures f
 JOIN figures c ON c.cohort = f.cohort AND c.year = f.year AND c.metric = 'accounts_cumulative'
 JOIN cohorts h ON h.id = f.cohort

@@ -75,8 +75,8 @@ def get_metadata(datasette, key):
 
 @hookimpl(trylast=True)
 def prepare_connection(conn):
-    """Replace Datasette's escape_fts, which turns a lone quote into an empty expression that FTS5 refuses."""
-    conn.create_function("escape_fts", 1, lambda text: " ".join(f'"{word}"' for word in re.findall(r"\w+", text)) or '""')
+    """Replace Datasette's escape_fts: words match by their beginning, and a lone quote is not an error."""
+    conn.create_function("escape_fts", 1, lambda text: " ".join(f'"{word}"*' for word in re.findall(r"\w+", text)) or '""')
 
 
 @hookimpl
@@ -122,7 +122,7 @@ def render_cell(row, value, column, table, database, datasette):
     if isinstance(value, str):
         if table == "search" and column == "title":
             target = row["id"]
-        elif column == "fact":
+        elif column in ("fact", "first_trace_in") or (table == "search" and column == "id"):
             target = value
         elif table is None and column in ROW_COLUMNS:
             target = f"{ROW_COLUMNS[column]}/{value}"

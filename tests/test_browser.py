@@ -42,7 +42,7 @@ def test_home_search_and_organisation(page: Page):
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Twittosphère")
     assert no_sideways_scroll(page)
-    page.get_by_label("Search everything").fill("societe generale")
+    page.get_by_role("searchbox").fill("societe generale")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="Société Générale", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Société Générale")

@@ -60,6 +60,7 @@ def test_derived_columns(built: Path):
 
 def test_browsing_tables(built: Path):
     assert rows(built, "select organisation, accounts, events, uses_count, json_extract(uses, '$[0]') from panorama where organisation = 'orange'") == [("orange", 1, 1, 1, "Customer service")]
+    assert rows(built, "select first_account, account_opened, account_dating, first_trace, first_trace_in from panorama where organisation = 'orange'") == [("orange_conseil", "2011", "by", "2011", "accounts/orange_conseil")]
     assert rows(built, "select id, type, sources from timeline order by date") == [
         ("account:comcastcares", "account_opened", 1), ("comcast-2008-service-launched", "service_launched", 2), ("orange-2012-award", "award", 1)]
     assert rows(built, "select count(*) from search")[0][0] == 3 + 2 + 2 + 1 + 2 + 1 + 2

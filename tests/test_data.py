@@ -127,7 +127,7 @@ def test_founding_article_is_cited_for_each_of_its_claims(db: sqlite3.Connection
         union select 'member', m.organisation from member_sources s join cohort_members m on m.id = s.member where s.source = '{FOUNDING}'""")}
     assert {("service_launched", "comcast"), ("customer_service", "orange"), ("customer_service", "free")} <= cited
     assert {("recruitment", "societe-generale"), ("brand_image", "societe-generale"), ("daily_active_users", "twitter")} <= cited
-    assert {(kind, name) for kind in ("member", "account_opened") for name in ("orange", "renault", "arcelormittal", "lafarge")} | {("account_opened", "canal-plus")} <= cited
+    assert {(kind, name) for kind in ("member", "presence_noted") for name in ("orange", "renault", "arcelormittal", "lafarge")} | {("presence_noted", "canal-plus")} <= cited
     assert len({row[0] for row in db.execute(f"select event from event_sources where source = '{FOUNDING}'")}) >= 4
 
 

@@ -124,7 +124,7 @@ def pages(db: sqlite3.Connection) -> list[str]:
 
     Every row of the declared tables; of the tables derived from them, whose pages have one template, each 25th.
     """
-    found = ["/", "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
+    found = ["/", "/how-facts-are-coded", "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
     for table, about in METADATA["tables"].items():
         for facet in about.get("facets", []):
             if isinstance(facet, str):
