@@ -128,7 +128,7 @@ def pages(db: sqlite3.Connection) -> list[str]:
     for table, about in METADATA["tables"].items():
         for facet in about.get("facets", []):
             if isinstance(facet, str):
-                values = [row[0] for row in db.execute(f"select [{facet}] from [{table}] where [{facet}] is not null group by 1 order by count(*) desc limit 12")]
+                values = [row[0] for row in db.execute(f"select [{facet}] from [{table}] where [{facet}] is not null group by 1 order by count(*) desc limit 8")]
                 found += [f"/twittosphere/{table}?{urllib.parse.urlencode({facet: value})}" for value in values]
     for table in [*DECLARED, "_columns", "_tables", "_package"]:
         keys = [row[1] for row in db.execute(f"pragma table_info([{table}])") if row[5]]
