@@ -1,9 +1,11 @@
-"""What the site needs beyond stock Datasette: documentation, links and readable numbers from the database itself."""
+"""What the site needs beyond stock Datasette: documentation, language, links and readable numbers from the database itself."""
 
+import contextvars
 import functools
 import json
 import re
 import sqlite3
+from http.cookies import SimpleCookie
 
 import markupsafe
 from datasette import default_permissions, hookimpl
@@ -11,27 +13,87 @@ from datasette.plugins import pm
 from datasette.utils.asgi import Response
 
 DATABASE = "twittosphere"
+LANGUAGES = {"en": "English", "fr": "Français"}
 # Columns of query results that hold the id of a row, and the table of that row.
 ROW_COLUMNS = {
     "organisation": "organisations", "account": "accounts", "event": "events", "use": "uses",
     "figure": "figures", "cohort": "cohorts", "source": "sources", "member": "cohort_members",
 }
+language: contextvars.ContextVar[str] = contextvars.ContextVar("language", default="en")
 
 
-@functools.lru_cache(maxsize=1)
-def documentation(path: str) -> dict:
-    """Return Datasette metadata for every table, read from _tables and _columns of the database at path."""
+# --- Language -----------------------------------------------------------------
+
+
+@hookimpl
+def asgi_wrapper(datasette):
+    """Serve /fr/… and /en/… as … in that language, and keep the choice in a cookie."""
+
+    def wrap(app):
+        async def in_language(scope, receive, send):
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            prefix, headers = scope["path"][1:3], dict(scope["headers"])
+            chosen = prefix if prefix in LANGUAGES and scope["path"][3:4] in ("", "/") else None
+            if chosen:
+                raw = scope.get("raw_path") or scope["path"].encode()
+                scope = {**scope, "path": scope["path"][3:] or "/", "raw_path": raw[3:] or b"/"}
+            cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get("language")
+            kept = cookie.value if cookie and cookie.value in LANGUAGES else "en"
+            language.set(chosen or kept)
+
+            async def send_with_language(message):
+                if message["type"] == "http.response.start":
+                    added = [(b"content-language", language.get().encode()), (b"vary", b"Cookie")]
+                    if chosen:
+                        added.append((b"set-cookie", f"language={chosen}; Path=/; Max-Age=31536000; SameSite=Lax".encode()))
+                    message = {**message, "headers": [*message.get("headers", []), *added]}
+                await send(message)
+
+            await app(scope, receive, send_with_language)
+
+        return in_language
+
+    return wrap
+
+
+def tr(english: str, french: str) -> str:
+    """Return the text in the language of the request."""
+    return french if language.get() == "fr" else english
+
+
+# --- Documentation --------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=2)
+def documentation(path: str, lang: str) -> dict:
+    """Return Datasette metadata for every table in a language, read from _tables and _columns of the database at path."""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    title = "coalesce(title_fr, title)" if lang == "fr" else "title"
     tables = {
-        name: {"title": title, "description": description, "columns": {}}
-        for name, title, description in db.execute("select name, title, description from _tables")
+        name: {"title": title, "description": description, "columns": {}, "titles": {}}
+        for name, title, description in db.execute(f"select name, {title}, description from _tables")
     }
-    sql = "select [table], [column], description, unit, example, blank from _columns order by rowid"
-    for table, column, description, unit, example, blank in db.execute(sql):
+    sql = f"select [table], [column], {title}, description, unit, example, blank from _columns order by rowid"
+    for table, column, title, description, unit, example, blank in db.execute(sql):
         notes = [f"Unit: {unit}." if unit else "", f"Example: {example.rstrip('.')}." if example else "", f"Blank: {blank}" if blank else ""]
         tables[table]["columns"][column] = " ".join([description, *filter(None, notes)])
+        tables[table]["titles"][column] = title
+        if column == "label_en":
+            tables[table] |= {"label_column": f"label_{lang}", "sort": f"label_{lang}"}
     db.close()
     return {"databases": {DATABASE: {"tables": tables}}}
+
+
+@hookimpl
+def get_metadata(datasette, key):
+    """Add the titles, descriptions and labels that the build wrote into the database to metadata.yml."""
+    database = getattr(datasette, "databases", {}).get(DATABASE)
+    # Datasette asks for "tables" in each permission check and copies the answer: nothing here bears on that.
+    return documentation(database.path, language.get()) if database and key != "tables" else {}
+
+
+# --- Permissions and search -----------------------------------------------------
 
 
 @hookimpl
@@ -54,6 +116,15 @@ def permission_allowed(datasette, actor, action, resource):
     return default_permissions.permission_allowed(datasette, actor, action, resource)
 
 
+@hookimpl(trylast=True)
+def prepare_connection(conn):
+    """Replace Datasette's escape_fts: words match by their beginning, and a lone quote is not an error."""
+    conn.create_function("escape_fts", 1, lambda text: " ".join(f'"{word}"*' for word in re.findall(r"\w+", text)) or '""')
+
+
+# --- Pages ----------------------------------------------------------------------
+
+
 @hookimpl
 def register_routes():
     """Serve the home page from its template alone; Datasette's own view first inspects every table."""
@@ -65,24 +136,26 @@ def register_routes():
     return [(r"^/$", home)]
 
 
-@hookimpl
-def get_metadata(datasette, key):
-    """Add the titles and descriptions that the build wrote into the database to metadata.yml."""
-    database = getattr(datasette, "databases", {}).get(DATABASE)
-    # Datasette asks for "tables" in each permission check and copies the answer: nothing here bears on that.
-    return documentation(database.path) if database and key != "tables" else {}
-
-
-@hookimpl(trylast=True)
-def prepare_connection(conn):
-    """Replace Datasette's escape_fts: words match by their beginning, and a lone quote is not an error."""
-    conn.create_function("escape_fts", 1, lambda text: " ".join(f'"{word}"*' for word in re.findall(r"\w+", text)) or '""')
+@functools.lru_cache(maxsize=1)
+def package_version(path: str) -> str:
+    """Return the version of the data in the database at path."""
+    db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    version = db.execute("select value from _package where key = 'version'").fetchone()[0]
+    db.close()
+    return version
 
 
 @hookimpl
-def extra_template_vars(datasette):
-    """Give templates the documentation, the package facts and the cells of a row with their labels."""
+def prepare_jinja2_environment(env, datasette):
+    """Give every template, error pages too, the language and the version of the data."""
+    env.globals |= {"tr": tr, "languages": LANGUAGES, "package_version": lambda: package_version(datasette.databases[DATABASE].path)}
+
+
+@hookimpl
+def extra_template_vars(datasette, request):
+    """Give templates the language, the documentation, the package facts and the cells of a row with their labels."""
     database = datasette.databases[DATABASE]
+    tables = documentation(database.path, language.get())["databases"][DATABASE]["tables"]
 
     async def fields_of(table: str, columns: list[str], row) -> list[dict]:
         """Return the cells of a row, each with its column, value, and the table and label it refers to."""
@@ -94,14 +167,14 @@ def extra_template_vars(datasette):
             fields.append({"column": column, "value": value, "reference": target, "label": label or value})
         return fields
 
-    tables = documentation(database.path)["databases"][DATABASE]["tables"]
-
     def column_meanings(columns: list[str], own: dict[str, str] | None) -> dict[str, str]:
         """Return column → meaning for the columns of a query: its own words, else those of the first table that has it."""
         known = {name: meaning for table in reversed(tables.values()) for name, meaning in table.get("columns", {}).items()} | (own or {})
         return {name: known[name] for name in columns if name in known}
 
     return {
+        "lang": language.get(),
+        "path": request.path if request else "/",
         "documented": tables,
         "column_meanings": column_meanings,
         "database_sha256": database.hash,
@@ -115,7 +188,7 @@ def render_cell(row, value, column, table, database, datasette):
     if database != DATABASE:
         return None
     if isinstance(value, float) and value.is_integer():
-        return f"{int(value):,}"
+        return f"{int(value):,}".replace(",", "\u202f" if language.get() == "fr" else ",")
     if table == "panorama" and column == "uses":
         return ", ".join(json.loads(value))
     target = None

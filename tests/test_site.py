@@ -23,6 +23,7 @@ PACKAGE = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="ut
 DECLARED = [table["name"] for key in ("resources", "joins", "views") for table in PACKAGE[key]]
 RESOURCES = {table["name"] for table in PACKAGE["resources"]}
 QUERIES = METADATA["queries"]
+CHARTS = [f"/charts/{lang}/{name}.svg?organisation=orange" for lang in ("en", "fr") for name in yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["plugins"]["charts"]] + ["/charts/fr/timeline.svg?type=left"]
 ODD_SEARCHES = ["", " ", '"', '""', "'", "*", "-", "société générale", 'a "b', "AND", "NOT", "NEAR(", "a OR", "(", ")", "{x}:", "^", "%00", "é" * 500, "name:orange", "🐦", "select 1; drop table x"]
 
 
@@ -85,6 +86,7 @@ def test_descriptions_reach_the_page(db: sqlite3.Connection, server: str, table:
 def test_query_answers(db: sqlite3.Connection, server: str, name: str):
     query = QUERIES[name]
     assert query["title"].endswith("?") and query["description"].endswith(".")
+    assert query["title_fr"].endswith(" ?") and query["description_fr"].endswith(".")
     answer = get_json(f"{server}/twittosphere/{name}.json?_shape=objects")
     assert answer["rows"], "no rows with default parameters"
     assert len(list(csv.reader(io.StringIO(get(f"{server}/twittosphere/{name}.csv")[2].decode())))) == len(answer["rows"]) + 1
@@ -124,7 +126,7 @@ def pages(db: sqlite3.Connection) -> list[str]:
 
     Every row of the declared tables; of the tables derived from them, whose pages have one template, each 25th.
     """
-    found = ["/", "/how-facts-are-coded", "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
+    found = ["/", "/fr/", "/how-facts-are-coded", "/robots.txt", "/feed.atom", "/llms.txt", *CHARTS, "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
     for table, about in METADATA["tables"].items():
         for facet in about.get("facets", []):
             if isinstance(facet, str):
@@ -168,7 +170,7 @@ def test_every_inner_link_of_a_row_leads_somewhere(fetched: dict[str, tuple[int,
     for path, (_, text) in fetched.items():
         for link in Page(text).links:
             target = urllib.parse.urlsplit(link).path
-            derived = target.startswith(tuple(f"/twittosphere/{table}/" for table in set(METADATA["tables"]) - RESOURCES))
+            derived = target.startswith(("/charts/", "/fr/", "/en/", "/feed.atom")) or target in ("/fr", "/en") or target.startswith(tuple(f"/twittosphere/{table}/" for table in set(METADATA["tables"]) - RESOURCES))
             if link.startswith("/") and not derived and not link.startswith("/-/") and not target.endswith((".json", ".csv", ".jsono")) and target not in known:
                 broken.add((path, link))
     assert not broken, sorted(broken)[:5]
@@ -248,3 +250,26 @@ def test_suggested_facets_are_off(server: str):
 
 def test_unknown_row_is_not_found(server: str):
     assert get(f"{server}/twittosphere/organisations/nobody")[0] == 404
+
+
+def test_charts_draw_their_rows(db: sqlite3.Connection, server: str):
+    svg = get(f"{server}/charts/en/fortune-500.svg")[2].decode()
+    assert svg.startswith("<svg") and "<script" not in svg
+    assert all(f">{year}<" in svg for year in (2009, 2012, 2015))
+    assert get(f"{server}/charts/en/nothing.svg")[0] == 404
+
+
+def test_home_page_is_light(server: str):
+    assert len(get(server + "/")[2]) + len(get(server + "/static/twittosphere.css")[2]) < 150_000
+
+
+def test_structured_data_is_a_dataset(server: str):
+    text = get(server + "/")[2].decode()
+    data = json.loads(re.search(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[1])
+    assert data["@type"] == "Dataset" and data["distribution"][0]["contentUrl"].endswith("/twittosphere.db")
+
+
+def test_sitemap_lists_every_organisation(db: sqlite3.Connection, server: str):
+    text = get(server + "/sitemap.xml")[2].decode()
+    for row in db.execute("select id from organisations"):
+        assert f"/twittosphere/organisations/{row[0]}<" in text
