@@ -17,6 +17,14 @@ STYLE = Style(
 KINDS = {"line": pygal.Line, "bar": pygal.Bar}
 
 
+def without_scripts(root):
+    """Take the settings of pygal's own script out of the drawing: the page has a table instead of tooltips."""
+    for parent in root.iter():
+        for script in [child for child in parent if str(child.tag).endswith("script")]:
+            parent.remove(script)
+    return root
+
+
 def draw(kind: str, title: str, x_title: str, y_title: str, rows: list[tuple]) -> str:
     """Return an SVG of rows of (series, x, y), with a dot or bar for each and gaps where a series has no x."""
     xs = sorted({x for _, x, _ in rows})
@@ -25,6 +33,7 @@ def draw(kind: str, title: str, x_title: str, y_title: str, rows: list[tuple]) -
         width=760, height=380, legend_at_bottom=True, legend_at_bottom_columns=1, truncate_legend=-1, show_legend=len({series for series, _, _ in rows}) > 1, include_x_axis=kind == "bar",
         allow_interruptions=False, pretty_print=False, disable_xml_declaration=True, no_data_text="–",
     )
+    chart.add_xml_filter(without_scripts)
     for series in dict.fromkeys(series for series, _, _ in rows):
         values = {x: y for name, x, y in rows if name == series}
         chart.add(series, [values.get(x) for x in xs])
