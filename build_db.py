@@ -90,7 +90,7 @@ def index(db: sqlite_utils.Database, package: dict) -> None:
 def describe(db: sqlite_utils.Database, package: dict) -> None:
     """Write the documentation of tables and columns, and of the package itself, into the database."""
     declared = package["resources"] + package["joins"] + package["views"]
-    db["_tables"].insert_all([{key: table.get(key) for key in ("name", "title", "title_fr", "description")} for table in declared], pk="name")
+    db["_tables"].insert_all([{key: table.get(key) for key in ("name", "title", "title_fr", "description", "description_fr")} for table in declared], pk="name")
     db["_columns"].insert_all(
         [
             {"table": table["name"], "column": field["name"], "title": field["title"], "title_fr": field["title_fr"], "type": field["type"], "unit": field.get("unit"),

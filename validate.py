@@ -15,6 +15,8 @@ from pathlib import Path
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 CITATION = re.compile(r"(!?)([a-z0-9]+(?:-[a-z0-9]+)*)(?: \(([^;]+)\))?")
 
+LONGEST_CELL = 100_000  # characters; more is a broken quote, not a fact
+
 Row = dict[str, object]  # column name → value; "_line" holds the line in the CSV file
 
 
@@ -58,6 +60,7 @@ def read_table(path: Path, fields: list[dict], errors: Errors) -> Iterator[Row]:
     """Yield each record of a CSV file as text, with its line; report what is not such a record."""
     if not path.is_file():
         return errors.add(path, 1, "", "is missing; datapackage.json declares it")
+    csv.field_size_limit(LONGEST_CELL)  # other libraries of the same process may have raised it
     lines = text_lines(path, errors)
     reader, start = csv.reader(lines, strict=True), 2
     try:

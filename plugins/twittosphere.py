@@ -59,7 +59,12 @@ def asgi_wrapper(datasette):
 
 def tr(english: str, french: str) -> str:
     """Return the text in the language of the request."""
-    return french if language.get() == "fr" else english
+    return spaced(french) if language.get() == "fr" else english
+
+
+def spaced(french: str | None) -> str | None:
+    """Put the no-break spaces of French typography before ; : ! ? » and after «, where plain spaces stand."""
+    return re.sub("« ", "«\u202f", re.sub(r" ([;!?»])", "\u202f\\1", french.replace(" :", "\u00a0:"))) if french else french
 
 
 # --- Documentation --------------------------------------------------------------
@@ -69,10 +74,10 @@ def tr(english: str, french: str) -> str:
 def documentation(path: str, lang: str) -> dict:
     """Return Datasette metadata for every table in a language, read from _tables and _columns of the database at path."""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
-    title = "coalesce(title_fr, title)" if lang == "fr" else "title"
+    title, about = ("title_fr", "description_fr") if lang == "fr" else ("title", "description")
     tables = {
-        name: {"title": title, "description": description, "columns": {}, "titles": {}}
-        for name, title, description in db.execute(f"select name, {title}, description from _tables")
+        name: {"title": title, "description": spaced(description) if lang == "fr" else description, "columns": {}, "titles": {}}
+        for name, title, description in db.execute(f"select name, {title}, {about} from _tables")
     }
     sql = f"select [table], [column], {title}, description, unit, example, blank from _columns order by rowid"
     for table, column, title, description, unit, example, blank in db.execute(sql):
@@ -148,7 +153,7 @@ def package_version(path: str) -> str:
 @hookimpl
 def prepare_jinja2_environment(env, datasette):
     """Give every template, error pages too, the language and the version of the data."""
-    env.globals |= {"tr": tr, "languages": LANGUAGES, "package_version": lambda: package_version(datasette.databases[DATABASE].path)}
+    env.globals |= {"tr": tr, "spaced": spaced, "languages": LANGUAGES, "package_version": lambda: package_version(datasette.databases[DATABASE].path)}
 
 
 @hookimpl

@@ -189,7 +189,7 @@ def test_declaration_documents_every_column():
     package = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
     for table in package["resources"] + package["joins"] + package["views"]:
         fields = table["schema"]["fields"] + table.get("derived", []) if "schema" in table else table["fields"]
-        assert table["title"] and table["title_fr"] and table["description"]
+        assert table["title"] and table["title_fr"] and table["description"] and table["description_fr"]
         for field in fields:
             assert field["title"] and field["title_fr"] and field["description"], (table["name"], field["name"])
             assert field.get("constraints", {}).get("required") or "blank" in field or "schema" not in table or field in table.get("derived", []), (table["name"], field["name"], "what does blank mean?")

@@ -264,6 +264,14 @@ def test_home_page_is_light(server: str):
     assert len(get(server + "/")[2]) + len(get(server + "/static/twittosphere.css")[2]) < 150_000
 
 
+def test_french_pages_are_french(server: str):
+    text = get(server + "/fr/")[2].decode()
+    assert 'lang="fr"' in text and "Qui a ouvert un compte le premier\u202f?" in text and "Who opened" not in text
+    assert "Une ligne est un usage" in get(server + "/fr/twittosphere/uses")[2].decode()
+    assert ">Service client<" in get(server + "/fr/twittosphere/uses")[2].decode()
+    assert "Who opened an account first?" in get(server + "/en/")[2].decode()
+
+
 def test_structured_data_is_a_dataset(server: str):
     text = get(server + "/")[2].decode()
     data = json.loads(re.search(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[1])
