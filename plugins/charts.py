@@ -26,8 +26,10 @@ def without_scripts(root):
 
 
 def draw(kind: str, title: str, x_title: str, y_title: str, rows: list[tuple]) -> str:
-    """Return an SVG of rows of (series, x, y), with a dot or bar for each and gaps where a series has no x."""
+    """Return an SVG of rows of (series, x, y), with a dot or bar for each; years without a row keep their place."""
     xs = sorted({x for _, x, _ in rows})
+    if xs and all(isinstance(x, int) for x in xs):
+        xs = list(range(xs[0], xs[-1] + 1))  # a year without rows keeps its place
     chart = KINDS[kind](
         style=STYLE, js=[], title=title, x_title=x_title, y_title=y_title, x_labels=[str(x) for x in xs], x_label_rotation=45 if len(xs) > 8 else 0,
         width=760, height=380, legend_at_bottom=True, legend_at_bottom_columns=1, truncate_legend=-1, show_legend=len({series for series, _, _ in rows}) > 1, include_x_axis=kind == "bar",
