@@ -153,7 +153,7 @@ def package_version(path: str) -> str:
 @hookimpl
 def prepare_jinja2_environment(env, datasette):
     """Give every template, error pages too, the language and the version of the data."""
-    env.globals |= {"tr": tr, "spaced": spaced, "languages": LANGUAGES, "package_version": lambda: package_version(datasette.databases[DATABASE].path)}
+    env.globals |= {"tr": tr, "languages": LANGUAGES, "package_version": lambda: package_version(datasette.databases[DATABASE].path)}
 
 
 @hookimpl
@@ -172,9 +172,9 @@ def extra_template_vars(datasette, request):
             fields.append({"column": column, "value": value, "reference": target, "label": label or value})
         return fields
 
-    def column_meanings(columns: list[str], own: dict[str, str] | None) -> dict[str, str]:
-        """Return column → meaning for the columns of a query: its own words, else those of the first table that has it."""
-        known = {name: meaning for table in reversed(tables.values()) for name, meaning in table.get("columns", {}).items()} | (own or {})
+    def column_meanings(columns: list[str]) -> dict[str, str]:
+        """Return column → meaning for the columns of a query, in the words of the first table that has one of that name."""
+        known = {name: meaning for table in reversed(tables.values()) for name, meaning in table.get("columns", {}).items()}
         return {name: known[name] for name in columns if name in known}
 
     return {

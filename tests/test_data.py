@@ -79,6 +79,19 @@ def test_account_opened_agrees_with_the_account(db: sqlite3.Connection):
           and (a.opened is null or substr(a.opened, 1, min(length(a.opened), length(e.date))) != substr(e.date, 1, min(length(a.opened), length(e.date))))""")
 
 
+def test_bound_of_an_opening_does_not_rest_on_an_estimate(db: sqlite3.Connection):
+    """An account is there "no later than" a date that a fact or a dated page gives, not one that was worked out."""
+    assert not listed(db, """
+        with facts as (
+          select e.account, e.date, e.dating, s.source from events e join event_sources s on s.event = e.id
+          union all select u.account, u.since, u.dating, s.source from uses u join use_sources s on s."use" = u.id
+          union all select f.account, f.date, f.dating, s.source from figures f join figure_sources s on s.figure = f.id)
+        select a.id from accounts a join facts f on f.account = a.id and f.date = a.opened
+        where a.opened_dating = 'by'
+          and not exists (select 1 from account_sources s join sources p on p.id = s.source where s.account = a.id and p.published <= a.opened || '~')
+        group by a.id having sum(f.dating != 'inferred') = 0""")
+
+
 @pytest.mark.parametrize("table", ["events", "uses", "figures"])
 def test_fact_as_of_publication_has_a_dated_source(db: sqlite3.Connection, table: str):
     join, column = FACTS[table]
