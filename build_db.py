@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import sys
 import tempfile
@@ -25,6 +26,26 @@ from validate import Invalid, Row, load_data, progress
 ROOT = Path(__file__).resolve().parent
 APPLICATION_ID = 0x54574954  # "TWIT", so that `file` and scripts can recognise the database
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
+SPACE = "[ \u00a0\u202f]"
+TYPOGRAPHY = [  # what a curator types, and what French typography prints; spaces are never added where none was typed
+    (r"(?<=[^\W\d_])'", "’"),
+    (r"\.\.\.", "…"),
+    (r'"([^"]+)"', r"«\1»"),
+    (rf"«{SPACE}*", "«\u202f"),
+    (rf"{SPACE}*»", "\u202f»"),
+    (rf"{SPACE}+(?=[;!?])", "\u202f"),
+    (rf"{SPACE}+(?=:(?!\w))", "\u00a0"),
+    (rf"(?<=\d){SPACE}+(?=[%€$£])", "\u202f"),
+    (rf"(?<![\d])(\d{{1,3}}){SPACE}(?=\d{{3}}(?!\d))", "\\1\u202f"),
+]
+
+
+def french(text: str) -> str:
+    """Return text with the quotes, apostrophes and unbreakable spaces of French typography; web addresses stay as they are."""
+    parts = re.split(r"(https?://\S+)", text)
+    for pattern, printed in TYPOGRAPHY:
+        parts[::2] = [re.sub(pattern, printed, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def columns_of(table: dict) -> list[dict]:

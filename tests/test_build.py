@@ -119,6 +119,24 @@ def test_partial_dates(value: str, problem: str | None):
     assert found is None if problem is None else problem in found
 
 
+NARROW, WIDE = "\u202f", "\u00a0"  # unbreakable spaces: thin ones, and the one before a colon
+
+
+@pytest.mark.parametrize("typed, printed", [
+    ("L'an d'après, l'@AFP", "L’an d’après, l’@AFP"),
+    ('Il dit "non" et « oui »', f"Il dit «{NARROW}non{NARROW}» et «{NARROW}oui{NARROW}»"),
+    ("Pourquoi ? Parce que ; voilà !", f"Pourquoi{NARROW}? Parce que{NARROW}; voilà{NARROW}!"),
+    ("Motif : 3 700 hôtels, 1 234 567 euros", f"Motif{WIDE}: 3{NARROW}700 hôtels, 1{NARROW}234{NARROW}567 euros"),
+    ("20 % de 5 € ou 8,98 $", f"20{NARROW}% de 5{NARROW}€ ou 8,98{NARROW}$"),
+    ("Et puis...", "Et puis…"),
+    ("En 2012 300 comptes, le 19 mars 2012 à 12:30", "En 2012 300 comptes, le 19 mars 2012 à 12:30"),
+    ("Yahoo! écrit à @d_o : https://x.example/l'eau...?q=1", f"Yahoo! écrit à @d_o{WIDE}: https://x.example/l'eau...?q=1"),
+])
+def test_french_typography(typed: str, printed: str):
+    assert build_db.french(typed) == printed
+    assert build_db.french(printed) == printed, "typography of what is already printed changes nothing"
+
+
 # --- Bad data: one rule broken at a time -------------------------------------
 
 Break = Callable[[Path], None]
