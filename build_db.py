@@ -16,6 +16,7 @@ import re
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from validate import Invalid, Row, load_data, progress
 
 ROOT = Path(__file__).resolve().parent
 APPLICATION_ID = 0x54574954  # "TWIT", so that `file` and scripts can recognise the database
+PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label"}  # derived columns that nobody filters by
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
+NOT_KNOWN = ("unknown", "not_stated", "not_looked_for")  # words that stand for no knowledge, in any vocabulary
 SPACE = "[ \u00a0\u202f]"
 TYPOGRAPHY = [  # what a curator types, and what French typography prints; spaces are never added where none was typed
     (r"(?<=[^\W\d_])'", "’"),
@@ -36,7 +39,7 @@ TYPOGRAPHY = [  # what a curator types, and what French typography prints; space
     (rf"{SPACE}+(?=[;!?])", "\u202f"),
     (rf"{SPACE}+(?=:(?!\w))", "\u00a0"),
     (rf"(?<=\d){SPACE}+(?=[%€$£])", "\u202f"),
-    (rf"(?<![\d])(\d{{1,3}}){SPACE}(?=\d{{3}}(?!\d))", "\\1\u202f"),
+    (rf"(?<!\d)(\d{{1,3}}){SPACE}(?=\d{{3}}(?!\d))", "\\1\u202f"),
 ]
 
 
@@ -46,6 +49,17 @@ def french(text: str) -> str:
     for pattern, printed in TYPOGRAPHY:
         parts[::2] = [re.sub(pattern, printed, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def figure_title(language: str, who: str, handle: str | None, metric: str, unit: str, qualifier: str | None, value: float, date: str) -> str:
+    """Say a figure in one line: who, about how many of what, when; the unit only where the metric's label does not hold it."""
+    number = f"{value:,.15g}"
+    if language == "fr":
+        number = number.replace(",", "\u202f").replace(".", ",")
+    measure, amount = metric[0].lower() + metric[1:], f"{qualifier.lower()} {number}" if qualifier else number
+    said = f"{amount} {measure}" if unit.lower() in metric.lower() else f"{measure} {amount} {unit}"
+    line = f"{who}{f' (@{handle})' if handle else ''}{' :' if language == 'fr' else ':'} {said} ({date})"
+    return line if language == "fr" else line.replace(" %", "%")
 
 
 def columns_of(table: dict) -> list[dict]:
@@ -67,8 +81,6 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
         sql += " NOT NULL" if rules.get("required") else ""
         sql += f' COLLATE {field["collation"]}' if "collation" in field else ""
         sql += " UNIQUE" if rules.get("unique") and field["name"] != "id" else ""
-        if "enum" in rules:
-            sql += f' CHECK ("{field["name"]}" IN ({", ".join(repr(word) for word in rules["enum"])}))'
         sql += f' REFERENCES "{field["reference"]}"("id")' if field.get("reference") else ""
         parts.append(sql)
     key = schema.get("primaryKey") or [field["name"] for field in table["fields"][:2]]
@@ -79,31 +91,65 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
 
 def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]], directory: Path) -> None:
     """Create and load every table: declared, joining facts and sources, and derived for browsing."""
-    for table in package["resources"] + package["joins"] + package["views"]:
+    db.conn.create_function("french", 1, french, deterministic=True)
+    db.conn.create_function("figure_title", 8, figure_title, deterministic=True)
+    for table in package["resources"] + package["joins"]:
         create_table(db, table)
     for table in package["resources"]:
         progress(f"loading {table['name']}")
         names = [field["name"] for field in table["schema"]["fields"] if field["name"] != "sources"]
-        db[table["name"]].insert_all(({name: row[name] for name in names} for row in tables[table["name"]]), batch_size=1000)
+        insert(db, table["name"], names, ([row[name] for name in names] for row in tables[table["name"]]))
     for table in package["joins"]:
         names = [field["name"] for field in table["fields"]]
-        rows = (dict(zip(names, (row["id"], *citation))) for row in tables[table["joins"]] for citation in row["sources"])
-        db[table["name"]].insert_all(rows, batch_size=1000)
+        insert(db, table["name"], names, ((row["id"], *citation) for row in tables[table["joins"]] for citation in row["sources"]))
     for table in package["resources"]:
         for field in table.get("derived", []):
             db.execute(f'UPDATE "{table["name"]}" SET "{field["name"]}" = {field["sql"]}')
+        typeset(db, table)
+    index(db, package["resources"] + package["joins"])
+    db.execute("ANALYZE")  # else the queries below take the worst of two indexes
     for table in package["views"]:
+        progress(f"deriving {table['name']}")
         names = ", ".join(f'"{field["name"]}"' for field in table["fields"])
-        db.execute(f'INSERT INTO "{table["name"]}" ({names}) ' + (directory / table["query"]).read_text(encoding="utf-8"))
+        query = (directory / table["query"]).read_text(encoding="utf-8")
+        if is_stored(table):
+            create_table(db, table)
+            db.execute(f'INSERT INTO "{table["name"]}" ({names}) {query}')
+            typeset(db, table)
+            index(db, [table])
+        else:
+            db.execute(f'CREATE VIEW "{table["name"]}" ({names}) AS {query}')
 
 
-def index(db: sqlite_utils.Database, package: dict) -> None:
-    """Index every reference, coded word, derived column and whatever says "index", and make the text tables searchable."""
-    for table in package["resources"] + package["joins"] + package["views"]:
-        derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in ("title", "title_fr", "summary", "text", "label")}
+def is_stored(table: dict) -> bool:
+    """Tell whether a declared table is one, and not a view of others."""
+    return table.get("stored", True)
+
+
+def insert(db: sqlite_utils.Database, table: str, names: list[str], rows: Iterable[Sequence]) -> None:
+    """Load rows into a table, without sqlite-utils, which looks at every value to guess types that are declared."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    db.conn.executemany(f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(names))})', rows)
+
+
+def typeset(db: sqlite_utils.Database, table: dict) -> None:
+    """Put French typography into the French columns of a table."""
+    for name in (field["name"] for field in columns_of(table) if field["name"].endswith("_fr")):
+        db.execute(f'UPDATE "{table["name"]}" SET "{name}" = french("{name}") WHERE "{name}" IS NOT NULL')
+
+
+def index(db: sqlite_utils.Database, tables: list[dict]) -> None:
+    """Index every reference, derived column and whatever says "index", but no prose and no list."""
+    for table in tables:
+        derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in PROSE and "items" not in field}
         for field in columns_of(table):
-            if field.get("reference") or field.get("index") or field["name"] in derived or "enum" in field.get("constraints", {}):
+            if field.get("reference") or field.get("index") or field["name"] in derived:
                 db[table["name"]].create_index([field["name"]], if_not_exists=True)
+
+
+def make_searchable(db: sqlite_utils.Database, tables: list[dict]) -> None:
+    """Give every table that says "search" a full-text index that is blind to accents."""
+    for table in tables:
         if "search" in table:
             db[table["name"]].enable_fts(table["search"], tokenize="unicode61 remove_diacritics 2")
 
@@ -111,31 +157,42 @@ def index(db: sqlite_utils.Database, package: dict) -> None:
 def describe(db: sqlite_utils.Database, package: dict) -> None:
     """Write the documentation of tables and columns, and of the package itself, into the database."""
     declared = package["resources"] + package["joins"] + package["views"]
-    db["_tables"].insert_all([{key: table.get(key) for key in ("name", "title", "title_fr", "description", "description_fr")} for table in declared], pk="name")
+    db["_tables"].insert_all([documented(table, ("name", "title", "title_fr", "description", "description_fr")) for table in declared], pk="name")
+    keys = ("title", "title_fr", "type", "unit", "unit_fr", "description", "description_fr", "example", "blank", "blank_fr", "reference", "items")
     db["_columns"].insert_all(
-        [
-            {"table": table["name"], "column": field["name"], "title": field["title"], "title_fr": field["title_fr"], "type": field["type"], "unit": field.get("unit"),
-             "description": field["description"], "example": None if "example" not in field else str(field["example"]), "blank": field.get("blank"), "reference": field.get("reference")}
-            for table in declared for field in columns_of(table)
-        ],
+        ({"table": table["name"], "column": field["name"], **documented(field, keys), "filled": filled}
+         for table in declared for field, filled in zip(columns_of(table), count_filled(db, table))),
         pk=("table", "column"),
     )
     counts = {table["name"]: db[table["name"]].count for table in declared}
     about = {
         "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
-        "digest": logical_digest(db, declared), "counts": json.dumps(counts),
+        "digest": logical_digest(db, [table for table in declared if is_stored(table)]), "counts": json.dumps(counts),
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")
 
 
+def documented(declaration: dict, keys: Sequence[str]) -> dict[str, str | None]:
+    """Return the texts of a declaration as a row, the French ones in French typography."""
+    texts = {key: None if declaration.get(key) is None else str(declaration[key]) for key in keys}
+    return {key: french(text) if text and key.endswith("_fr") else text for key, text in texts.items()}
+
+
+def count_filled(db: sqlite_utils.Database, table: dict) -> tuple[int, ...]:
+    """Count for each column of a table the rows in which something is known."""
+    counts = (f'count(CASE WHEN "{field["name"]}" NOT IN {NOT_KNOWN} THEN 1 END)' for field in columns_of(table))
+    return db.execute(f'SELECT {", ".join(counts)} FROM "{table["name"]}"').fetchone()
+
+
 def logical_digest(db: sqlite_utils.Database, declared: list[dict]) -> str:
     """Return the SHA-256 of all declared rows, in order of their keys: equal on any SQLite version."""
     digest = hashlib.sha256()
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     for table in declared:
         order = ", ".join(str(number) for number in range(1, len(columns_of(table)) + 1))
         for row in db.execute(f'SELECT * FROM "{table["name"]}" ORDER BY {order}'):
-            digest.update(json.dumps([table["name"], *row], ensure_ascii=False).encode() + b"\n")
+            digest.update(encode([table["name"], *row]).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -169,7 +226,7 @@ def build(directory: Path, target: Path) -> dict[str, int]:
         db.conn.commit()
         db.vacuum()  # before the search indexes, which rest on row numbers that it may change
         progress("indexing")
-        index(db, package)
+        make_searchable(db, package["resources"] + package["views"])
         db.execute("ANALYZE")
         db.conn.commit()
         progress("verifying")

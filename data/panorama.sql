@@ -30,9 +30,7 @@ SELECT o.id, o.name, o.kind, o.sector, o.country,
        (SELECT count(*) FROM uses x WHERE x.organisation = o.id),
        (SELECT count(*) FROM figures x WHERE x.organisation = o.id),
        (SELECT count(*) FROM cited x WHERE x.organisation = o.id),
-       (SELECT json_group_array(label_en) FROM (
-          SELECT DISTINCT t.label_en FROM uses u JOIN use_types t ON t.id = u.type
-          WHERE u.organisation = o.id ORDER BY 1))
+       (SELECT json_group_array(type) FROM (SELECT DISTINCT u.type FROM uses u WHERE u.organisation = o.id ORDER BY 1))
 FROM organisations o
 LEFT JOIN first_seen d ON d.organisation = o.id AND d.place = 1
 LEFT JOIN own a ON a.organisation = o.id AND a.place = 1
