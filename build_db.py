@@ -26,7 +26,7 @@ from validate import Invalid, Row, load_data, progress
 
 ROOT = Path(__file__).resolve().parent
 APPLICATION_ID = 0x54574954  # "TWIT", so that `file` and scripts can recognise the database
-PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label"}  # derived columns that nobody filters by
+PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label", "type_en", "type_fr", "value", "locator", "until", "unit", "qualifier", "posture"}  # derived columns that nobody filters by
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
 NOT_KNOWN = ("unknown", "not_stated", "not_looked_for")  # words that stand for no knowledge, in any vocabulary
 SPACE = "[ \u00a0\u202f]"
@@ -71,6 +71,12 @@ def columns_of(table: dict) -> list[dict]:
     return fields + table.get("derived", [])
 
 
+def key_of(table: dict) -> list[str]:
+    """Return the columns of the primary key of a declared table; of a joining table, the first two."""
+    key = table.get("schema", table).get("primaryKey") or [field["name"] for field in table["fields"][:2]]
+    return [key] if isinstance(key, str) else key
+
+
 def create_table(db: sqlite_utils.Database, table: dict) -> None:
     """Create the STRICT table that a declaration describes, with its keys and constraints."""
     schema = table.get("schema", table)
@@ -83,8 +89,7 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
         sql += " UNIQUE" if rules.get("unique") and field["name"] != "id" else ""
         sql += f' REFERENCES "{field["reference"]}"("id")' if field.get("reference") else ""
         parts.append(sql)
-    key = schema.get("primaryKey") or [field["name"] for field in table["fields"][:2]]
-    parts.append("PRIMARY KEY ({})".format(", ".join(f'"{name}"' for name in ([key] if isinstance(key, str) else key))))
+    parts.append("PRIMARY KEY ({})".format(", ".join(f'"{name}"' for name in key_of(table))))
     parts += ["UNIQUE ({})".format(", ".join(names)) for names in schema.get("uniqueKeys", [])]
     db.execute(f'CREATE TABLE "{table["name"]}" (\n  ' + ",\n  ".join(parts) + "\n) STRICT")
 
@@ -112,18 +117,10 @@ def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]],
         progress(f"deriving {table['name']}")
         names = ", ".join(f'"{field["name"]}"' for field in table["fields"])
         query = (directory / table["query"]).read_text(encoding="utf-8")
-        if is_stored(table):
-            create_table(db, table)
-            db.execute(f'INSERT INTO "{table["name"]}" ({names}) {query}')
-            typeset(db, table)
-            index(db, [table])
-        else:
-            db.execute(f'CREATE VIEW "{table["name"]}" ({names}) AS {query}')
-
-
-def is_stored(table: dict) -> bool:
-    """Tell whether a declared table is one, and not a view of others."""
-    return table.get("stored", True)
+        create_table(db, table)
+        db.execute(f'INSERT INTO "{table["name"]}" ({names}) {query}')
+        typeset(db, table)
+        index(db, [table])
 
 
 def insert(db: sqlite_utils.Database, table: str, names: list[str], rows: Iterable[Sequence]) -> None:
@@ -139,9 +136,10 @@ def typeset(db: sqlite_utils.Database, table: dict) -> None:
 
 
 def index(db: sqlite_utils.Database, tables: list[dict]) -> None:
-    """Index every reference, derived column and whatever says "index", but no prose and no list."""
+    """Index every reference, derived column and whatever says "index", but no prose, no list, and no key, which SQLite has indexed."""
     for table in tables:
-        derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in PROSE and "items" not in field}
+        skipped = PROSE | {key_of(table)[0]}
+        derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in skipped and "items" not in field}
         for field in columns_of(table):
             if field.get("reference") or field.get("index") or field["name"] in derived:
                 db[table["name"]].create_index([field["name"]], if_not_exists=True)
@@ -167,7 +165,7 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
     counts = {table["name"]: db[table["name"]].count for table in declared}
     about = {
         "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
-        "digest": logical_digest(db, [table for table in declared if is_stored(table)]), "counts": json.dumps(counts),
+        "digest": logical_digest(db, declared), "counts": json.dumps(counts),
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")

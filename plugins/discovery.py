@@ -21,33 +21,42 @@ async def robots(request) -> Response:
 
 
 async def sitemap(datasette, request) -> Response:
-    """List the home page, the tables, the questions and every row of the facts, in both languages by prefix."""
-    queries = datasette.metadata("queries", database=DATABASE, fallback=False) or {}
-    paths = ["/", "/how-facts-are-coded", f"/{DATABASE}", *(f"/{DATABASE}/{name}" for name in [*PAGES, "timeline", "panorama", "adoption", *queries])]
+    """List the home page, the tables, the questions and every row of the facts, in both languages."""
+    paths = ["", "how-facts-are-coded", "what-is-not-known", DATABASE, *(f"{DATABASE}/{name}" for name in [*PAGES, "timeline", "panorama", "adoption", *queries(datasette)])]
     for table in PAGES:
         rows = await datasette.get_database(DATABASE).execute(f"select id from [{table}] order by id")
-        paths += [datasette.urls.row(DATABASE, table, row["id"]) for row in rows.rows]
-    urls = "".join(f"<url><loc>{escape(origin(request) + prefix + str(path))}</loc></url>\n" for path in paths for prefix in ("", "/fr"))
+        paths += [f"{DATABASE}/{table}/{row['id']}" for row in rows.rows]
+    urls = "".join(f"<url><loc>{escape(origin(request) + datasette.base_url + prefix + path)}</loc></url>\n" for path in paths for prefix in ("", "fr/"))
     return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n', content_type="application/xml; charset=utf-8")
 
 
+def queries(datasette) -> dict[str, dict]:
+    """Return the canned queries, by name."""
+    return datasette.metadata("queries", database=DATABASE, fallback=False) or {}
+
+
 async def feed(datasette, request) -> Response:
-    """Return the fifty latest events as Atom, dated by the event itself."""
-    rows = await datasette.get_database(DATABASE).execute("select id, date, title, summary from events where length(date) = 10 order by date desc, id limit 50")
-    home, entries = origin(request), []
+    """Return the hundred facts added last, as Atom, in the language of the address."""
+    french = datasette.language() == "fr"
+    rows = await datasette.get_database(DATABASE).execute(
+        "select fact, [table], id, added, title, title_fr, summary, summary_fr, organisation from facts where [table] != 'accounts' order by added desc, date desc, fact limit 100")
+    entries = []
     for row in rows.rows:
-        address = f"{home}{datasette.urls.row(DATABASE, 'events', row['id'])}"
-        entries.append(f"<entry><id>{escape(address)}</id><title>{escape(row['title'])}</title><link href=\"{escape(address)}\"/><updated>{row['date']}T00:00:00Z</updated><summary>{escape(row['summary'] or '')}</summary></entry>\n")
-    newest = rows.rows[0]["date"] if rows.rows else "2006-03-21"
-    head = f'<id>{home}/</id><title>Twittosphère: latest events</title><link rel="self" href="{home}/feed.atom"/><updated>{newest}T00:00:00Z</updated><author><name>The Twittosphère developers</name></author>\n'
-    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n{head}{"".join(entries)}</feed>\n', content_type="application/atom+xml; charset=utf-8")
+        address = escape(origin(request) + str(datasette.urls.row(DATABASE, row["table"], row["id"])))
+        title, summary = ((french and row[f"{name}_fr"]) or row[name] or "" for name in ("title", "summary"))
+        entries.append(f'<entry><id>{address}</id><title>{escape(title)}</title><link href="{address}"/><updated>{row["added"]}T00:00:00Z</updated><summary>{escape(summary)}</summary></entry>\n')
+    title = "Twittosphère : faits ajoutés récemment" if french else "Twittosphère: facts added lately"
+    here = escape(origin(request) + str(datasette.urls.path("/feed.atom")))
+    head = f'<id>{here}</id><title>{title}</title><link rel="self" href="{here}"/><updated>{max(row["added"] for row in rows.rows)}T00:00:00Z</updated><author><name>The Twittosphère developers</name></author>\n'
+    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="{datasette.language()}">\n{head}{"".join(entries)}</feed>\n', content_type="application/atom+xml; charset=utf-8")
 
 
 async def llms(datasette, request) -> Response:
     """Say in plain text what is where."""
-    about = datasette.metadata()
-    lines = ["# Twittosphère", "", f"> {about['description']}", "", f"- [Database]({origin(request)}/{DATABASE}.db): one SQLite file", f"- [Columns]({origin(request)}/{DATABASE}/_columns.json?_shape=array): what each column means", "- Read-only SQL as JSON: `/twittosphere.json?_shape=array&sql=…`", "", "## Questions"]
-    lines += [f"- [{query['title']}]({origin(request)}/{DATABASE}/{name}.json?_shape=array)" for name, query in about["databases"][DATABASE]["queries"].items()]
+    about, home = datasette.metadata(), f"{origin(request)}{datasette.base_url}{DATABASE}"
+    lines = ["# Twittosphère", "", f"> {about['description']}", "", f"- [Database]({home}.db): one SQLite file", f"- [Columns]({home}/_columns.json?_shape=array): what each column means",
+             f"- [Facts]({home}/facts.json?_shape=array): every account, event, use and figure as one row; its sources are in [citations]({home}/citations.json?_shape=array)", f"- Read-only SQL as JSON: {home}.json?_shape=array&sql=…", "", "## Questions"]
+    lines += [f"- [{query['title']}]({home}/{name}.json?_shape=array): {query['description']}" for name, query in queries(datasette).items()]
     return Response.text("\n".join(lines) + "\n")
 
 

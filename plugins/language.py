@@ -1,0 +1,108 @@
+"""The site in two languages: English at /…, French at /fr/…, each linking to itself; dates and numbers in words."""
+
+import contextvars
+import datetime
+import functools
+
+import markupsafe
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_decimal
+from datasette import hookimpl
+from datasette.utils.asgi import Response
+
+from build_db import french
+
+LANGUAGES = {"en": "English", "fr": "Français"}
+LOCALES = {"en": "en_GB", "fr": "fr_FR"}
+typeset = functools.lru_cache(maxsize=2000)(french)
+language: contextvars.ContextVar[str] = contextvars.ContextVar("language", default="en")
+
+
+@hookimpl
+def startup(datasette):
+    """Make the base address of a French request end in fr/: Datasette then routes it, and every link that it writes stays French.
+
+    Other plugins ask datasette.language() and datasette.base_url.
+    """
+    setting = datasette.setting
+    datasette.base_url = setting("base_url")
+    datasette.language = language.get
+    datasette.setting = lambda key: f"{datasette.base_url}fr/" if key == "base_url" and language.get() == "fr" else setting(key)
+
+
+@hookimpl
+def asgi_wrapper(datasette):
+    """Read the language from the address."""
+
+    def wrap(app):
+        async def in_language(scope, receive, send):
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            before = language.set("fr" if scope["path"].startswith(f"{datasette.base_url}fr/") else "en")
+
+            async def send_with_language(message):
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message.get("headers", []), (b"content-language", language.get().encode())]}
+                await send(message)
+
+            try:
+                await app(scope, receive, send_with_language)
+            finally:
+                language.reset(before)  # a page may ask for another one inside its own request
+
+        return in_language
+
+    return wrap
+
+
+@hookimpl
+def register_routes():
+    """Lead /fr to /fr/."""
+    return [(r"^/fr$", lambda datasette: Response.redirect(f"{datasette.base_url}fr/", status=301))]
+
+
+def tr(english: str, in_french: str) -> str:
+    """Return the text in the language of the request."""
+    return typeset(in_french) if language.get() == "fr" and in_french else english
+
+
+def number(value: float | int | None) -> str:
+    """Write a number with the separators of the language: 22,000.5 or 22 000,5; nothing for None."""
+    return "" if value is None else format_decimal(value, "#,##0.######", locale=LOCALES[language.get()])
+
+
+def day(date: str | None) -> str:
+    """Write a partial date (2009, 2009-04, 2009-04-17) in words: 2009, April 2009, 17 April 2009."""
+    if not date or len(date) == 4:
+        return date or ""
+    if len(date) == 7:
+        return format_skeleton("yMMMM", datetime.date.fromisoformat(f"{date}-01"), locale=LOCALES[language.get()])
+    text = format_date(datetime.date.fromisoformat(date), "long", locale=LOCALES[language.get()])
+    return text.replace("1 ", "1er ", 1) if language.get() == "fr" and text.startswith("1 ") else text
+
+
+def dated(date: str | None, dating: str | None) -> str:
+    """Say when, and how that is known: "by April 2009 at the latest", "en 2009 (date déduite)"."""
+    if not date:
+        return tr("at a date not known", "à une date inconnue")
+    whole = len(date) == 10
+    when = tr(f"{'on' if whole else 'in'} {day(date)}", f"{'le' if whole else 'en'} {day(date)}")
+    return {
+        "published": tr(f"as of {day(date)}, the date of the page", f"{when}, à la date de la page"),
+        "by": tr(f"by {day(date)} at the latest", f"au plus tard {when}"),
+        "inferred": tr(f"{when} (date inferred)", f"{when} (date déduite)"),
+    }.get(dating, when)
+
+
+def text(row, name: str) -> str:
+    """Return a column of a row in the language of the page; English that has no French version is marked as such."""
+    if language.get() == "en":
+        return row[name] or ""
+    return row[f"{name}_fr"] or (markupsafe.Markup('<span lang="en">{}</span>').format(row[name]) if row[name] else "")
+
+
+@hookimpl
+def prepare_jinja2_environment(env, datasette):
+    """Give every template, error pages too, the language and its ways of writing."""
+    env.globals |= {"tr": tr, "text": text, "languages": LANGUAGES, "datasette": datasette}
+    env.filters |= {"number": number, "day": day, "dated": dated}

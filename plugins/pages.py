@@ -1,0 +1,141 @@
+"""The home page, what row pages show of other tables, and cells that read as words and lead to rows."""
+
+import functools
+import json
+import sqlite3
+from urllib.parse import urlsplit
+
+import markupsafe
+from datasette import hookimpl
+from datasette.utils import tilde_encode
+from datasette.utils.asgi import Response
+
+DATABASE = "twittosphere"
+# Columns that name their row: in lists they lead to its page.
+NAMES = {"title", "title_fr", "name", "name_fr", "label", "label_en", "label_fr", "handle"}
+# Columns of queries and derived tables by which a title leads to a page, and the tables that they refer to.
+LEADS = {"event": "events", "use": "uses", "figure": "figures", "account": "accounts", "organisation": "organisations", "cohort": "cohorts"}
+
+MEMBERS = """
+select m.id, m.organisation, o.name, m.finding, m.note, a.id as account, a.handle, a.role, a.opened, a.opened_dating,
+       (select json_group_array(type) from (select distinct type from uses where organisation = m.organisation order by type)) as uses,
+       (select json_group_array(posture) from (select distinct posture from uses where organisation = m.organisation and posture != 'not_stated' order by posture)) as postures,
+       (select json_group_array(json_array(date, value, qualifier)) from (select date, max(value) as value, qualifier from figures where organisation = m.organisation and metric = 'followers' group by date order by date)) as followers
+from cohort_members m
+join organisations o on o.id = m.organisation
+left join accounts a on a.id = m.account
+where m.cohort = :cohort
+order by o.name
+"""
+
+
+@hookimpl
+def register_routes():
+    """Serve the home page from its template alone; Datasette's own view first inspects every table."""
+
+    async def home(datasette, request):
+        context = {"metadata": datasette.metadata()}
+        return Response.html(await datasette.render_template("index.html", context, request=request, view_name="index"))
+
+    return [(r"^/$", home)]
+
+
+@functools.lru_cache(maxsize=1)
+def package(path: str) -> dict[str, str]:
+    """Return what the build wrote about this version (version, created, digest…) into the database at path."""
+    db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    about = dict(db.execute("select key, value from _package"))
+    db.close()
+    return about
+
+
+@hookimpl
+def prepare_jinja2_environment(env, datasette):
+    """Give every template, error pages too, the facts about this version."""
+    env.globals["package"] = lambda: package(datasette.databases[DATABASE].path)
+
+
+def row_link(datasette, table: str, id: str, label: str) -> markupsafe.Markup:
+    """Return a link to the page of a row; Datasette's own way to its address is ten times slower, and there are hundreds in a page."""
+    return markupsafe.Markup(f'<a href="{datasette.setting("base_url")}{DATABASE}/{table}/{tilde_encode(id)}">{markupsafe.escape(label)}</a>')
+
+
+@hookimpl
+def extra_template_vars(datasette):
+    """Give templates links to rows, the fields of a row with their labels, and the numbered sources of facts."""
+    database = datasette.databases[DATABASE]
+
+    async def fields_of(table: str, columns: list[str], row) -> dict[str, dict]:
+        """Return column → (value, table that it refers to, label) for the cells of a row that are not blank."""
+        references = {key["column"]: key["other_table"] for key in await database.foreign_keys_for_table(table)}
+        fields = {}
+        for column, value in zip(columns, tuple(row)):
+            if value is not None:
+                target = references.get(column)
+                labels = await datasette.expand_foreign_keys(DATABASE, table, column, [value]) if target else {}
+                fields[column] = {"value": value, "reference": target, "label": labels.get((column, value), value)}
+        return fields
+
+    async def cited(facts: str, value: str) -> dict:
+        """Return the sources of the facts that a condition on citations picks, with one parameter.
+
+        {"sources": each source once, in order of publication, with its number n,
+         "of": "table/id" → [{n, stance, locator, and the source's columns}]}
+        """
+        sql = f"select c.fact, c.source, c.locator, c.stance, s.* from citations c join sources s on s.id = c.source where {facts} order by c.stance desc, s.published is null, s.published, s.id"
+        found = {"sources": {}, "of": {}}
+        for row in map(dict, (await database.execute(sql, [value])).rows):
+            known = found["sources"].setdefault(row["source"], {**row, "n": len(found["sources"]) + 1})
+            found["of"].setdefault(row["fact"], []).append({**row, "n": known["n"]})
+        return {"sources": list(found["sources"].values()), "of": found["of"]}
+
+    async def members_of(cohort: str, sort: str, descending: str | None) -> list[dict]:
+        """Return what is recorded of each member of a cohort: account, uses, postures, and followers as [date, highest count, qualifier]; blanks last."""
+        members = [{**dict(row), **{name: json.loads(row[name]) for name in ("uses", "postures", "followers")}} for row in (await database.execute(MEMBERS, {"cohort": cohort}, truncate=False)).rows]
+        keys = {"name": lambda m: m["name"].casefold(), "uses": lambda m: len(m["uses"]), "posture": lambda m: m["postures"], "followers": lambda m: max((value for _, value, _ in m["followers"]), default=None)}
+        key = keys.get(sort) or (lambda m: m.get(sort))
+        known = [member for member in members if key(member) not in (None, [])]
+        return sorted(known, key=key, reverse=bool(descending)) + [member for member in members if member not in known]
+
+    return {"row_link": functools.partial(row_link, datasette), "fields_of": fields_of, "cited": cited, "members_of": members_of, "database_sha256": database.hash, "database_size": database.size}
+
+
+def target_of(row, column: str, value: str, table: str | None, datasette) -> tuple[str, str] | None:
+    """Return (table, id) of the row that a cell of a table, or of a query if table is None, leads to, or None."""
+
+    def cell(name: str) -> str | None:
+        found = row[name] if name in row.keys() else None
+        return found["value"] if isinstance(found, dict) else found
+
+    if column in ("fact", "first_trace_in") or (table == "search" and column in ("id", "title", "title_fr")):
+        return tuple((cell("id") if table == "search" else value).split("/", 1))
+    if column in NAMES:
+        if fact := cell("fact"):
+            return tuple(fact.split("/", 1))
+        if table not in (None, "timeline", "panorama"):
+            return (table, cell("id")) if cell("id") else None
+        keys = ("organisation",) if column == "name" else LEADS
+        return next(((LEADS[key], cell(key)) for key in keys if cell(key)), None)
+    if table is None and (reference := datasette.reference_of(column, None)):
+        return reference, value
+    return None
+
+
+@hookimpl
+def render_cell(row, value, column, table, database, datasette):
+    """Show coded words by their labels, lists as words, numbers as in the language, and names as links to their rows."""
+    if database != DATABASE or value in (None, "") or isinstance(value, int):
+        return None
+    if isinstance(value, dict):  # a reference that Datasette has looked up
+        return row_link(datasette, datasette.reference_of(column, table), value["value"], value["label"])
+    if isinstance(value, float):
+        return datasette.jinja_env.filters["number"](value)
+    if isinstance(value, str):
+        if column == "source_urls":
+            links = ('<a href="{0}" rel="noopener">{1}</a>'.format(markupsafe.escape(url), markupsafe.escape(urlsplit(url).hostname)) for url in value.split(" "))
+            return markupsafe.Markup(", ".join(links))
+        if target := target_of(row, column, value, table, datasette):
+            return row_link(datasette, *target, (datasette.word(*target) if target[1] == value else None) or value)
+        if value.startswith("[") and (items := datasette.items_of(column, table)):
+            return ", ".join(datasette.word(items, id) or id for id in json.loads(value))
+    return None

@@ -1,0 +1,67 @@
+"""What table pages say of the selection that is shown, in both languages; Datasette's own sentence is English only."""
+
+from datasette import hookimpl
+from datasette.utils import path_with_removed_args
+
+DATABASE = "twittosphere"
+FRENCH = {
+    "contains": "contient", "endswith": "finit par", "startswith": "commence par", "like": "ressemble à (like)", "notlike": "ne ressemble pas à", "glob": "glob", "in": "parmi", "notin": "hors de",
+    "arraycontains": "liste qui contient", "arraynotcontains": "liste qui ne contient pas", "date": "à la date", "isnull": "est absent", "notnull": "est présent", "isblank": "est vide", "notblank": "n’est pas vide",
+}
+
+
+@hookimpl
+def extra_template_vars(datasette):
+    """Give templates the columns listed first, the words of comparisons, and the filters chosen."""
+
+    def comparison(key: str, display: str) -> str:
+        """Return the words for a filter's comparison."""
+        return FRENCH.get(key, display) if datasette.language() == "fr" else display
+
+    def value_label(column: str, value: dict) -> str:
+        """Return the words for a value of a facet: a table by its title, the unknown in the language of the page."""
+        if column in ("table", "found_in"):
+            return datasette.table_metadata(DATABASE, value["value"]).get("title", value["value"])
+        if value["value"] == "unknown" == value["label"]:
+            return "inconnu" if datasette.language() == "fr" else "unknown"
+        return str(value["label"]) or "–"
+
+    def listed(table: str) -> list[str]:
+        """Return the columns that metadata.yml lists of a table, unless all are asked for; empty for all."""
+        return datasette.table_metadata(DATABASE, table).get("list", [])
+
+    def selections(filters, table: str, request) -> list[dict[str, str]]:
+        """Return each filter and search of the page as its text and the address without it."""
+        words = {key: comparison(key, display) for key, display, _ in filters.lookups()}
+        chosen = []
+        for column, lookup, value in filters.selections():
+            target = datasette.items_of(column, table) if lookup == "arraycontains" else datasette.reference_of(column, table)
+            label = (datasette.word(target, value) if target else None) or value
+            title = datasette.column_title(column, table)
+            colon = "\u00a0:" if datasette.language() == "fr" else ":"
+            text = f"{title}{colon} {label}" if lookup in ("exact", "arraycontains") else f"{title} {words.get(lookup, lookup)} {label}"
+            keys = [key for key in (column, f"{column}__{lookup}") if value in request.args.getlist(key)]
+            chosen.append({"text": text, "without": path_with_removed_args(request, {keys[0]: value}) if keys else request.path})
+        if request.args.get("_search"):
+            chosen.append({"text": f"« {request.args['_search']} »" if datasette.language() == "fr" else f"“{request.args['_search']}”", "without": path_with_removed_args(request, {"_search"})})
+        return chosen
+
+    def arrange(columns: list[dict], rows: list, table: str, brief: bool) -> tuple[list[dict], list[list[tuple]]]:
+        """Return the columns to show and, for each row, (column, cell, language of the cell if it is not that of the page).
+
+        Of a column and its French twin one is shown, in the language of the page where it is written; the id comes last.
+        """
+        lang, known = datasette.language(), {column["name"]: column for column in columns}
+        if brief:
+            names = [name for name in listed(table) if name in known]
+        else:
+            names = [name for name in known if not (name.endswith("_fr") and (name[:-3] in known or f"{name[:-3]}_en" in known and lang == "en")) and not (name.endswith("_en") and lang == "fr" and f"{name[:-3]}_fr" in known)]
+            names.sort(key=lambda name: name == "id")
+        shown = []
+        for row in rows:
+            cells = {cell["column"]: cell for cell in row}
+            twins = {name: cells.get(f"{name}_fr") if lang == "fr" else None for name in names}
+            shown.append([(name, twin, None) if (twin := twins[name]) and twin["raw"] else (name, cells[name], "en" if twin and cells[name]["raw"] else None) for name in names])
+        return [known[name] for name in names], shown
+
+    return {"arrange": arrange, "comparison": comparison, "listed": listed, "selections": selections, "value_label": value_label}
