@@ -41,8 +41,8 @@ cac-40-2012-03-share,,,cac-40-2012-03,share_with_account,62.5,exact,2012-03,publ
     "cohorts": """id,name,name_fr,kind,country,year,size,description,description_fr,sources
 cac-40-2012-03,"CAC 40, March 2012",CAC 40 de mars 2012,stock_index,FR,2012,40,,,
 """,
-    "cohort_members": """id,cohort,organisation,finding,account,note,sources
-cac-40-2012-03--orange,cac-40-2012-03,orange,account_found,orange_conseil,,press-2012
+    "cohort_members": """id,cohort,organisation,finding,account,note,note_fr,sources
+cac-40-2012-03--orange,cac-40-2012-03,orange,account_found,orange_conseil,,,press-2012
 """,
     "sources": """id,title,author,publisher,url,archive_url,published,language,kind,form,accessed
 blog-2008,A help desk,Jane Doe,A blog,https://blog.example/2008/desk,,2008-05-01,en,blog,original,2026-11

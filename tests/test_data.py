@@ -195,6 +195,10 @@ def test_cohorts_are_bilingual(db: sqlite3.Connection):
     assert not listed(db, "select id from cohorts where (description is null) != (description_fr is null) or name_fr is null")
 
 
+def test_notes_on_members_are_bilingual(db: sqlite3.Connection):
+    assert not listed(db, "select id from cohort_members where (note is null) != (note_fr is null)")
+
+
 def test_french_is_typeset(db: sqlite3.Connection):
     """No plain apostrophe after a letter, and no plain space before a mark, in any French column or documentation."""
     tables = [(table["name"], name) for table in DECLARED for name in columns(table) if name.endswith("_fr")]
