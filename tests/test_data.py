@@ -49,8 +49,8 @@ def test_size(db: sqlite3.Connection, what: str, sql: str, least: int):
 @pytest.mark.parametrize("table, filled, least_percent", [
     ("organisations", "sector != 'unknown'", 90), ("organisations", "country != 'unknown'", 97),
     ("accounts", "opened is not null", 90), ("accounts", "numeric_id is not null", 40), ("accounts", "role != 'unknown'", 90),
-    ("events", "dating in ('stated', 'published')", 60), ("events", "country != 'FR' or title_fr is not null", 97),
-    ("uses", "country != 'FR' or title_fr is not null", 97),
+    ("events", "dating in ('stated', 'published')", 60), ("events", "title_fr is not null", 97), ("uses", "title_fr is not null", 97),
+    ("events", "summary is null or summary_fr is not null", 97), ("uses", "summary is null or summary_fr is not null", 97), ("figures", "summary is null or summary_fr is not null", 97),
     ("sources", "title is not null", 40), ("sources", "published is not null", 75), ("sources", "kind != 'other'", 95),
     ("sources", "language != 'unknown'", 90), ("sources", "form != 'unknown'", 80),
 ])
