@@ -118,7 +118,8 @@ def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]],
         names = ", ".join(f'"{field["name"]}"' for field in table["fields"])
         query = (directory / table["query"]).read_text(encoding="utf-8")
         create_table(db, table)
-        db.execute(f'INSERT INTO "{table["name"]}" ({names}) {query}')
+        key = ", ".join(f'"{name}"' for name in key_of(table))
+        db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {key}')
         typeset(db, table)
         index(db, [table])
 

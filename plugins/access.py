@@ -30,5 +30,5 @@ def permission_allowed(datasette, actor, action, resource):
 
 @hookimpl(trylast=True)
 def prepare_connection(conn):
-    """Replace Datasette's escape_fts: words match by their beginning, and a lone quote is not an error."""
-    conn.create_function("escape_fts", 1, lambda text: " ".join(f'"{word}"*' for word in re.findall(r"\w+", text)) or '""')
+    """Replace Datasette's escape_fts: words of three letters and more match by their beginning, and a lone quote is not an error."""
+    conn.create_function("escape_fts", 1, lambda text: " ".join(f'"{word}"{"*" if len(word) > 2 else ""}' for word in re.findall(r"\w+", text)) or '""')

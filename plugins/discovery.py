@@ -16,7 +16,7 @@ def origin(request) -> str:
 
 async def robots(request) -> Response:
     """Keep crawlers out of combinations of facets, of SQL and of files."""
-    rules = ["User-agent: *", f"Disallow: /{DATABASE}?", "Disallow: /*?*", "Disallow: /*.json$", "Disallow: /*.csv$", "Disallow: /-/", f"Sitemap: {origin(request)}/sitemap.xml"]
+    rules = ["User-agent: *", "Allow: /*.csv$", "Allow: /*.csv?_stream=on$", "Disallow: /*?*", "Disallow: /*.json$", "Disallow: /-/", f"Sitemap: {origin(request)}/sitemap.xml"]
     return Response.text("\n".join(rules) + "\n")
 
 
@@ -54,9 +54,9 @@ async def feed(datasette, request) -> Response:
 async def llms(datasette, request) -> Response:
     """Say in plain text what is where."""
     about, home = datasette.metadata(), f"{origin(request)}{datasette.base_url}{DATABASE}"
-    lines = ["# Twittosphère", "", f"> {about['description']}", "", f"- [Database]({home}.db): one SQLite file", f"- [Columns]({home}/_columns.json?_shape=array): what each column means",
-             f"- [Facts]({home}/facts.json?_shape=array): every account, event, use and figure as one row; its sources are in [citations]({home}/citations.json?_shape=array)", f"- Read-only SQL as JSON: {home}.json?_shape=array&sql=…", "", "## Questions"]
-    lines += [f"- [{query['title']}]({home}/{name}.json?_shape=array): {query['description']}" for name, query in queries(datasette).items()]
+    lines = ["# Twittosphère", "", f"> {about['description']}", "", f"- [Database]({home}.db): one SQLite file", f"- [Columns]({home}/_columns.csv?_stream=on): what each column means",
+             f"- [Facts]({home}/facts.csv?_stream=on): every account, event, use and figure as one row; [citations]({home}/citations.csv?_stream=on): which source says which; [sources]({home}/sources.csv?_stream=on)", f"- Read-only SQL as JSON: {home}.json?_shape=array&sql=…", "", "## Questions"]
+    lines += [f"- [{query['title']}]({home}/{name}.csv): {query['description']}" for name, query in queries(datasette).items()]
     return Response.text("\n".join(lines) + "\n")
 
 

@@ -1,6 +1,7 @@
 """What each table, column and coded word means, in the language of the page, read from the database itself."""
 
 import functools
+import re
 import sqlite3
 
 from datasette import hookimpl
@@ -32,7 +33,7 @@ def documentation(path: str, lang: str) -> dict[str, dict]:
         if column == "label_en":
             table |= {"label_column": f"label_{lang}", "sort": f"label_{lang}"}
         elif column == "name_fr":
-            table["label_column"] = f"name{end}"
+            table |= {"label_column": f"name{end}", "sort": f"name{end}"}
     db.close()
     return tables
 
@@ -62,11 +63,13 @@ def get_metadata(datasette, key):
     return {"databases": {DATABASE: {"tables": metadata_of_tables(datasette.databases[DATABASE].path, datasette.language())}}}
 
 
-def reference_of(tables: dict[str, dict], column: str, table: str | None) -> str | None:
+@functools.lru_cache(maxsize=5000)
+def reference_of(path: str, column: str, table: str | None) -> str | None:
     """Return the table that a column refers to; in a query, where it has no table, by its name.
 
     There, "event_type" refers to event_types, and "role" to what every column called role refers to.
     """
+    tables = documentation(path, "en")
     if table in tables:
         return tables[table]["references"].get(column)
     if f"{column}s" in tables and "id" in tables[f"{column}s"]["columns"]:
@@ -88,8 +91,8 @@ def startup(datasette):
         return datasette.plugin_config("titles")
 
     def word(table: str, id: str) -> str | None:
-        """Return the label of a coded word."""
-        return vocabularies(*known()).get(table, {}).get(id)
+        """Return the label of a coded word, or the title of a table."""
+        return documentation(*known()).get(id, {}).get("title") if table == "_tables" else vocabularies(*known()).get(table, {}).get(id)
 
     def column_title(column: str, table: str | None = None) -> str:
         """Return the title of a column of a table, or of a query, in the words of the first table that has one of that name."""
@@ -98,7 +101,7 @@ def startup(datasette):
         return own or next((about["titles"][column] for about in tables.values() if column in about["titles"]), column)
 
     datasette.word, datasette.column_title = word, column_title
-    datasette.reference_of = lambda column, table: reference_of(documentation(*known()), column, table)
+    datasette.reference_of = lambda column, table: reference_of(known()[0], column, table)
     datasette.items_of = lambda column, table: documentation(*known()).get(table, {}).get("items", {}).get(column)
 
 
@@ -112,4 +115,13 @@ def extra_template_vars(datasette):
         known = {name: meaning for table in reversed(tables.values()) for name, meaning in table["columns"].items()}
         return {name: known[name] for name in columns if name in known}
 
-    return {"lang": datasette.language(), "documented": tables, "column_title": datasette.column_title, "column_meanings": column_meanings, "word": datasette.word}
+    def words_of(table: str) -> list[str]:
+        """Return all labels of a vocabulary, to choose from."""
+        return sorted(vocabularies(datasette.databases[DATABASE].path, datasette.language())[table].values())
+
+    def usual_value(sql: str, parameter: str) -> str:
+        """Return the value that a question takes where its box is left blank, as its SQL says it."""
+        found = re.search(rf"nullif\(:{parameter}, ''\), '([^']*)'", sql)
+        return found[1] if found else ""
+
+    return {"words_of": words_of, "usual_value": usual_value, "lang": datasette.language(), "documented": tables, "column_title": datasette.column_title, "column_meanings": column_meanings, "word": datasette.word}

@@ -37,10 +37,11 @@ def handle_exception(datasette, request, exception):
 
     async def page():
         timed_out = getattr(exception, "title", None) == "SQL Interrupted"
+        status = 400 if isinstance(exception, DatasetteError) else exception.status  # Datasette says 500 of a column that is not there
         context = {
-            "status": exception.status, "error": exception.args[0] if exception.args else getattr(exception, "message", ""), "timed_out": timed_out, "sql": request.args.get("sql") if timed_out else None,
-            "nearby": await nearby(datasette, path) if isinstance(exception, NotFound) else [], "asked": path.rsplit("/", 1)[-1].replace("-", " ").replace("_", " "), "urls": datasette.urls,
+            "status": status, "error": exception.args[0] if exception.args else getattr(exception, "message", ""), "timed_out": timed_out, "sql": request.args.get("sql"),
+            "nearby": await nearby(datasette, path) if isinstance(exception, NotFound) else [], "words": path.rsplit("/", 1)[-1].replace("-", " ").replace("_", " "), "request": request, "urls": datasette.urls,
         }
-        return Response.html(await datasette.jinja_env.get_template("error.html").render_async(context), status=exception.status)
+        return Response.html(await datasette.jinja_env.get_template("error.html").render_async(context), status=status)
 
     return page

@@ -20,7 +20,7 @@ language: contextvars.ContextVar[str] = contextvars.ContextVar("language", defau
 
 @hookimpl
 def startup(datasette):
-    """Make the base address of a French request end in fr/: Datasette then routes it, and every link that it writes stays French.
+    """Make the base address of a French request end in fr/, so that every link that Datasette writes stays French.
 
     Other plugins ask datasette.language() and datasette.base_url.
     """
@@ -38,7 +38,11 @@ def asgi_wrapper(datasette):
         async def in_language(scope, receive, send):
             if scope["type"] != "http":
                 return await app(scope, receive, send)
-            before = language.set("fr" if scope["path"].startswith(f"{datasette.base_url}fr/") else "en")
+            prefix = f"{datasette.base_url}fr/"
+            before = language.set("fr" if scope["path"].startswith(prefix) else "en")
+            if language.get() == "fr":  # as a proxy would, so that Datasette adds the prefix to what follows it
+                raw = scope.get("raw_path") or scope["path"].encode()
+                scope = {**scope, "path": datasette.base_url + scope["path"][len(prefix):], "raw_path": (datasette.base_url + raw.decode("latin-1")[len(prefix):]).encode("latin-1")}
 
             async def send_with_language(message):
                 if message["type"] == "http.response.start":

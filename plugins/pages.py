@@ -17,12 +17,13 @@ NAMES = {"title", "title_fr", "name", "name_fr", "label", "label_en", "label_fr"
 LEADS = {"event": "events", "use": "uses", "figure": "figures", "account": "accounts", "organisation": "organisations", "cohort": "cohorts"}
 
 MEMBERS = """
-select m.id, m.organisation, o.name, m.finding, m.note, a.id as account, a.handle, a.role, a.opened, a.opened_dating,
+select m.id, m.organisation, o.name, m.finding, m.note, m.note_fr, a.id as account, a.handle, a.role, a.opened, a.opened_dating, p.first_trace, p.first_trace_dating, p.first_trace_in,
        (select json_group_array(type) from (select distinct type from uses where organisation = m.organisation order by type)) as uses,
        (select json_group_array(posture) from (select distinct posture from uses where organisation = m.organisation and posture != 'not_stated' order by posture)) as postures,
        (select json_group_array(json_array(date, value, qualifier)) from (select date, max(value) as value, qualifier from figures where organisation = m.organisation and metric = 'followers' group by date order by date)) as followers
 from cohort_members m
 join organisations o on o.id = m.organisation
+join panorama p on p.organisation = m.organisation
 left join accounts a on a.id = m.account
 where m.cohort = :cohort
 order by o.name
@@ -131,11 +132,13 @@ def render_cell(row, value, column, table, database, datasette):
     if isinstance(value, float):
         return datasette.jinja_env.filters["number"](value)
     if isinstance(value, str):
+        if column in ("table", "found_in") and (title := datasette.word("_tables", value)):
+            return title
         if column == "source_urls":
             links = ('<a href="{0}" rel="noopener">{1}</a>'.format(markupsafe.escape(url), markupsafe.escape(urlsplit(url).hostname)) for url in value.split(" "))
             return markupsafe.Markup(", ".join(links))
         if target := target_of(row, column, value, table, datasette):
             return row_link(datasette, *target, (datasette.word(*target) if target[1] == value else None) or value)
         if value.startswith("[") and (items := datasette.items_of(column, table)):
-            return ", ".join(datasette.word(items, id) or id for id in json.loads(value))
+            return ", ".join(datasette.word(items, id) or id for id in json.loads(value)) or "–"
     return None

@@ -1,5 +1,7 @@
 """What table pages say of the selection that is shown, in both languages; Datasette's own sentence is English only."""
 
+import re
+
 from datasette import hookimpl
 from datasette.utils import path_with_removed_args
 
@@ -8,6 +10,28 @@ FRENCH = {
     "contains": "contient", "endswith": "finit par", "startswith": "commence par", "like": "ressemble à (like)", "notlike": "ne ressemble pas à", "glob": "glob", "in": "parmi", "notin": "hors de",
     "arraycontains": "liste qui contient", "arraynotcontains": "liste qui ne contient pas", "date": "à la date", "isnull": "est absent", "notnull": "est présent", "isblank": "est vide", "notblank": "n’est pas vide",
 }
+
+# The query of the first page of a table that is sorted from the last to the first.
+DESCENDING = re.compile(r"select [\w\s,\[\]]+ from [\w\[\]]+ (where .*)?order by [\w\[\]]+ desc(?= limit \d+$)", re.DOTALL)
+
+
+@hookimpl
+def startup(datasette):
+    """Give the first page of a table sorted downwards the order of its later pages.
+
+    Datasette 0.65 breaks ties by the primary key on every page but the first, where SQLite reads an index
+    backwards: rows would then be missing between the pages, and from a CSV of all rows.
+    Here rows are stored in the order of their keys.
+    """
+    database = datasette.databases[DATABASE]
+    execute = database.execute
+
+    async def in_order(sql, *arguments, **options):
+        if first := DESCENDING.match(sql):
+            sql = f"{first[0]}, rowid{sql[first.end():]}"
+        return await execute(sql, *arguments, **options)
+
+    database.execute = in_order
 
 
 @hookimpl
@@ -21,7 +45,7 @@ def extra_template_vars(datasette):
     def value_label(column: str, value: dict) -> str:
         """Return the words for a value of a facet: a table by its title, the unknown in the language of the page."""
         if column in ("table", "found_in"):
-            return datasette.table_metadata(DATABASE, value["value"]).get("title", value["value"])
+            return datasette.word("_tables", value["value"]) or value["value"]
         if value["value"] == "unknown" == value["label"]:
             return "inconnu" if datasette.language() == "fr" else "unknown"
         return str(value["label"]) or "–"

@@ -29,16 +29,16 @@ def no_sideways_scroll(page: Page) -> bool:
 
 def test_home_search_and_organisation(page: Page):
     page.goto("/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Twittosphère")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("How organisations came to Twitter")
     assert no_sideways_scroll(page)
     page.get_by_role("main").get_by_role("searchbox").fill("societe generale")
     page.get_by_role("main").get_by_role("button", name="Search").click()
     page.get_by_role("main").get_by_role("link", name="Société Générale", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Société Générale")
-    for name in ("Accounts", "Events", "Uses", "Sources"):
+    for name in ("Accounts", "Timeline", "Figures", "Sources"):
         expect(page.get_by_role("heading", name=name, exact=False).first).to_be_visible()
     assert no_sideways_scroll(page)
-    assert page.locator("#sources ~ ol a[href^='http']").count() > 0, "sources can be clicked through"
+    assert page.locator("#all-sources ~ ol a[href^='http']").count() > 0, "sources can be clicked through"
 
 
 def test_facet_narrows_the_table(page: Page):
@@ -64,7 +64,7 @@ def test_question_takes_a_parameter(page: Page):
 def test_download_opens_in_sqlite(page: Page, db: sqlite3.Connection, tmp_path: Path):
     page.goto("/twittosphere")
     with page.expect_download() as waiting:
-        page.get_by_role("link", name="twittosphere.db").first.click()
+        page.get_by_role("link", name="Download twittosphere.db").first.click()
     waiting.value.save_as(tmp_path / "downloaded.db")
     copy = sqlite3.connect(tmp_path / "downloaded.db")
     for table in ("organisations", "accounts", "events", "uses", "figures", "sources"):

@@ -221,6 +221,14 @@ def test_derived_tables_have_the_declared_columns(db: sqlite3.Connection, table:
     assert listed(db, f"select \"column\" from _columns where \"table\" = '{table}' order by rowid") == declared
 
 
+@pytest.mark.parametrize("table", [table for table in DECLARED if "query" in table or "sources" in columns(table) or table["name"] in ("organisations", "sources")], ids=lambda table: table["name"])
+def test_rows_are_stored_in_the_order_of_their_keys(db: sqlite3.Connection, table: dict):
+    """The site's paging rests on it."""
+    keys = ", ".join(f'"{row[1]}"' for row in sorted(db.execute(f"pragma table_info({table['name']})").fetchall(), key=lambda row: row[5]) if row[5])
+    stored = [tuple(row) for row in db.execute(f"select {keys} from {table['name']} order by rowid")]
+    assert len(stored) > 20 and stored == sorted(stored)
+
+
 def test_facts_of_an_organisation_are_found_by_index(db: sqlite3.Connection):
     plan = [row[3] for row in db.execute("explain query plan select * from facts where organisation = 'orange'")]
     assert len(plan) == 1 and "USING INDEX" in plan[0] and "(organisation=?)" in plan[0], plan

@@ -23,7 +23,8 @@ PACKAGE = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="ut
 DECLARED = [table["name"] for key in ("resources", "joins", "views") for table in PACKAGE[key]]
 RESOURCES = {table["name"] for table in PACKAGE["resources"]}
 QUERIES = METADATA["queries"]
-CHARTS = [f"/charts/{lang}/{name}.svg?organisation=orange" for lang in ("en", "fr") for name in yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["plugins"]["charts"]] + ["/charts/fr/timeline.svg?type=left"]
+PLUGINS = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["plugins"]
+CHARTS = [f"{lang}/charts/{name}.svg?organisation=orange&metric=followers&_as={drawn}" for lang in ("", "/fr") for name in PLUGINS["charts"] if name != "timeline" for drawn in ("wide-light", "narrow-dark")] + ["/charts/timeline.svg", "/fr/charts/timeline.svg?type=left"]
 ODD_SEARCHES = ["", " ", '"', '""', "'", "*", "-", "société générale", 'a "b', "AND", "NOT", "NEAR(", "a OR", "(", ")", "{x}:", "^", "%00", "é" * 500, "name:orange", "🐦", "select 1; drop table x"]
 
 
@@ -61,9 +62,9 @@ def test_metadata_names_every_table_and_no_other(db: sqlite3.Connection):
 @pytest.mark.parametrize("table", METADATA["tables"])
 def test_metadata_of_a_table_resolves(db: sqlite3.Connection, table: str):
     about, known = METADATA["tables"][table], columns(db, table)
-    assert set(about) <= {"label_column", "sort", "sort_desc", "facets", "hidden"}
+    assert set(about) <= {"label_column", "sort", "sort_desc", "facets", "hidden", "list"}
     facets = [facet["array"] if isinstance(facet, dict) else facet for facet in about.get("facets", [])]
-    named = [about[key] for key in ("label_column", "sort", "sort_desc") if key in about] + facets
+    named = [about[key] for key in ("label_column", "sort", "sort_desc") if key in about] + facets + about.get("list", [])
     assert set(named) <= known, f"{set(named) - known} are not columns of {table}"
     assert not {"date", "opened", "since", "published"} & set(facets), "partial dates are not faceted"
     indexed = {db.execute(f"pragma index_info([{index[1]}])").fetchone()[2] for index in db.execute(f"pragma index_list([{table}])")}
@@ -127,7 +128,7 @@ def pages(db: sqlite3.Connection) -> list[str]:
 
     Every row of the declared tables; of the tables derived from them, whose pages have one template, each 25th.
     """
-    found = ["/", "/fr/", "/how-facts-are-coded", "/robots.txt", "/feed.atom", "/llms.txt", *CHARTS, "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
+    found = ["/", "/fr/", "/how-facts-are-coded", "/what-is-not-known", "/fr/what-is-not-known", "/robots.txt", "/feed.atom", "/llms.txt", *CHARTS, "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
     for table, about in METADATA["tables"].items():
         for facet in about.get("facets", []):
             if isinstance(facet, str):
@@ -171,7 +172,7 @@ def test_every_inner_link_of_a_row_leads_somewhere(fetched: dict[str, tuple[int,
     for path, (_, text) in fetched.items():
         for link in Page(text).links:
             target = urllib.parse.urlsplit(link).path
-            derived = target.startswith(("/charts/", "/fr/", "/en/", "/feed.atom")) or target in ("/fr", "/en") or target.startswith(tuple(f"/twittosphere/{table}/" for table in (set(METADATA["tables"]) | set(DECLARED)) - RESOURCES))
+            derived = target.startswith(("/charts/", "/fr/", "/feed.atom")) or target.startswith(tuple(f"/twittosphere/{table}/" for table in (set(METADATA["tables"]) | set(DECLARED)) - RESOURCES))
             if link.startswith("/") and not derived and not link.startswith("/-/") and not target.endswith((".json", ".csv", ".jsono")) and target not in known:
                 broken.add((path, link))
     assert not broken, sorted(broken)[:5]
@@ -219,7 +220,9 @@ def test_search_finds_without_accents(server: str):
 
 def test_array_facet_over_uses(server: str):
     found = get_json(f"{server}/twittosphere/panorama.json?_size=1")["facet_results"]["uses"]["results"]
-    assert {"Customer service", "Recruitment"} <= {result["value"] for result in found}
+    assert {"customer_service", "recruitment"} <= {result["value"] for result in found}
+    assert ">Customer service</a>" in get(f"{server}/twittosphere/panorama")[2].decode()
+    assert ">Service client</a>" in get(f"{server}/fr/twittosphere/panorama")[2].decode()
 
 
 def test_facets_do_not_time_out(server: str):
@@ -232,6 +235,14 @@ def test_database_downloads_with_the_hash_shown_beside_it(server: str, site: Pat
     digest = hashlib.sha256(body).hexdigest()
     assert status == 200 and body == (site / "twittosphere.db").read_bytes()
     assert digest in get(f"{server}/twittosphere")[2].decode() and digest in get(server + "/")[2].decode()
+
+
+@pytest.mark.parametrize(("table", "order"), [("facts", "_sort_desc=added"), ("events", "_sort_desc=year"), ("figures", "_sort_desc=metric"), ("events", "_sort=country"), ("sources", "_sort_desc=kind"), ("timeline", "_sort_desc=year&country=FR")])
+def test_no_row_is_lost_between_pages(db: sqlite3.Connection, server: str, table: str, order: str):
+    rows = list(csv.DictReader(io.StringIO(get(f"{server}/twittosphere/{table}.csv?_stream=on&_size=100&{order}")[2].decode())))
+    where = "where country = 'FR'" if "FR" in order else ""
+    key = "fact" if table == "facts" else "id"
+    assert sorted(row[key] for row in rows) == [row[0] for row in db.execute(f"select {key} from {table} {where} order by 1")]
 
 
 def test_questions_come_first_on_the_database_page(server: str):
@@ -254,10 +265,22 @@ def test_unknown_row_is_not_found(server: str):
 
 
 def test_charts_draw_their_rows(db: sqlite3.Connection, server: str):
-    svg = get(f"{server}/charts/en/fortune-500.svg")[2].decode()
+    svg = get(f"{server}/charts/fortune-500.svg")[2].decode()
     assert svg.startswith("<svg") and "<script" not in svg
-    assert all(f">{year}<" in svg for year in (2009, 2012, 2015))
-    assert get(f"{server}/charts/en/nothing.svg")[0] == 404
+    assert all(f">{year}<" in svg for year in (2009, 2012, 2015)) and ">Share of the Fortune 500 on Twitter<" in svg
+    assert ">Année de l’étude<" in get(f"{server}/fr/charts/fortune-500.svg")[2].decode()
+    assert "on Twitter<" not in get(f"{server}/charts/fortune-500.svg?_as=narrow-dark")[2].decode(), "where it is drawn for a page, the page has its title"
+    assert get(f"{server}/charts/nothing.svg")[0] == 404
+    for refused in ("fortune-500.svg?_as=huge", "timeline.svg?_search=a&_where=selec"):
+        assert get(f"{server}/charts/{refused}")[0] == 400, refused
+
+
+def test_chart_of_the_timeline_follows_the_selection(db: sqlite3.Connection, server: str):
+    text = get(f"{server}/twittosphere/timeline?type=left&country=FR&_search=compte")[2].decode()
+    table = re.search(r'<figure class="chart">.*?<tbody>(.*?)</tbody>', text, re.S)[1]
+    shown = {int(year): int(count) for year, count in re.findall(r"<td>(\d+)</td><td class=\"n\">(\d+)</td>", table)}
+    assert shown == dict(db.execute("select year, count(*) from timeline where type = 'left' and country = 'FR' and rowid in (select rowid from timeline_fts where timeline_fts match '\"compte\"*') group by 1"))
+    assert re.search(r'src="(/charts/timeline.svg[^"]*)"', text)[1].replace("&amp;", "&").endswith("type=left&country=FR&_search=compte&_as=wide-light")
 
 
 def test_home_page_is_light(server: str):
@@ -269,16 +292,112 @@ def test_french_pages_are_french(server: str):
     assert 'lang="fr"' in text and "Qui a ouvert un compte le premier\u202f?" in text and "Who opened" not in text
     assert "Une ligne est un usage" in get(server + "/fr/twittosphere/uses")[2].decode()
     assert ">Service client<" in get(server + "/fr/twittosphere/uses")[2].decode()
-    assert "Who opened an account first?" in get(server + "/en/")[2].decode()
+
+
+FRENCH_PAGES = ["/", "/how-facts-are-coded", "/what-is-not-known", "/twittosphere", "/twittosphere/timeline?country=FR", "/twittosphere/organisations/societe-generale", "/twittosphere/cohorts/cac-40-2012-03",
+                "/twittosphere/events/sncf-2018-crisis", "/twittosphere/accounts/societegenerale", "/twittosphere/sources/communication-entreprise-2012-six-ans", "/twittosphere/who-left", "/twittosphere/coverage",
+                "/twittosphere/search?_search=zzzz", "/twittosphere/organisations/nobody", "/twittosphere?sql=select+1", "/twittosphere?sql=selec", "/twittosphere/uses?_search=zzzz"]
+ENGLISH = {match[1] for path in (ROOT / "templates").rglob("*.html") for match in re.finditer(r'tr\("([^"]{16,})", "([^"]*)"\)', path.read_text(encoding="utf-8")) if match[1] != match[2]}
+
+
+@pytest.mark.parametrize("path", FRENCH_PAGES)
+def test_french_pages_have_no_english_words_of_the_site(server: str, path: str):
+    text = get(f"{server}/fr{path}")[2].decode()
+    assert '<html lang="fr">' in text and len(ENGLISH) > 60
+    shown = re.sub(r"<(script|pre|textarea|cite).*?</\1>", "", text, flags=re.S)
+    assert not [words for words in ENGLISH if words in shown]
+    titles = {word for about in [*QUERIES.values(), *METADATA["tables"].values()] for word in [about.get("title")] if word}
+    assert not [title for title in titles if title in shown]
+
+
+@pytest.mark.parametrize("path", FRENCH_PAGES)
+def test_links_of_french_pages_stay_french(server: str, path: str):
+    links = [link for link in Page(get(f"{server}/fr{path}")[2].decode()).links if link.startswith("/") or link.startswith(server)]
+    lost = [link for link in links if not link.removeprefix(server).startswith(("/fr/", "/twittosphere.db"))]
+    assert not [link for link in links if "/fr/fr" in link]
+    assert len(links) > 10 and lost == [urllib.parse.urlsplit(path)._replace(query=urllib.parse.urlsplit(path).query).geturl()], "but for the switch of language"
+
+
+def test_french_is_typeset(server: str):
+    for path in FRENCH_PAGES[:8]:
+        text = re.sub(r"<(script|pre|textarea|code).*?</\1>|<[^>]*>|https?://\S+", " ", get(f"{server}/fr{path}")[2].decode(), flags=re.S)
+        for line in text.splitlines():  # but for the titles of sources, which stand as printed there
+            if "Six ans" not in line:
+                assert not re.search(r"\w [;!?»]|« |\d [%€]", line), (path, line.strip()[:200])
+
+
+def test_number_and_dates_are_those_of_the_language(server: str):
+    english, french = (get(f"{server}{prefix}/twittosphere/figures/societe-generale-2014-followers")[2].decode() for prefix in ("", "/fr"))
+    assert "23,000" in english and "23\u202f000" in french
+    english, french = (get(f"{server}{prefix}/twittosphere/accounts/comcastcares")[2].decode() for prefix in ("", "/fr"))
+    assert "by February 2008 at the latest" in english and "au plus tard en février 2008" in french
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_columns_of_a_query_have_titles_in_both_languages(db: sqlite3.Connection, server: str, name: str):
+    documented = {row[0] for row in db.execute("select [column] from _columns")}
+    for column in get_json(f"{server}/twittosphere/{name}.json?_shape=objects")["columns"]:
+        assert column in documented or set(PLUGINS["titles"].get(column, ())) == {"en", "fr"}, column
+
+
+def test_missing_page_names_what_is_near(server: str):
+    status, _, body = get(f"{server}/fr/twittosphere/organisations/societe-general")
+    assert status == 404 and 'href="/fr/twittosphere/organisations/societe-generale"' in body.decode()
+    status, _, body = get(f"{server}/twittosphere/organisation")
+    assert status == 404 and 'href="/twittosphere/organisations"' in body.decode()
+    assert get(f"{server}/twittosphere/organisations/nobody.json")[1].startswith("application/json")
+
+
+def test_slow_query_is_given_back(server: str):
+    sql = "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c"
+    status, _, body = get(f"{server}/twittosphere?" + urllib.parse.urlencode({"sql": sql}))
+    assert status == 400 and "The query took too long" in body.decode() and f">{sql}</textarea>" in body.decode()
+
+
+def test_wrong_query_is_given_back(server: str):
+    status, _, body = get(f"{server}/twittosphere?sql=select+nobody+from+events")
+    assert status == 400 and "no such column: nobody" in body.decode() and ">select nobody from events</textarea>" in body.decode()
+
+
+def test_organisation_page_is_structured_and_shows_disagreement(db: sqlite3.Connection, server: str):
+    text = get(f"{server}/twittosphere/organisations/societe-generale")[2].decode()
+    data = json.loads(re.search(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[1])
+    assert data["@type"] == "Organization" and data["name"] == "Société Générale" and "https://twitter.com/Societegenerale" in data["sameAs"]
+    assert re.search(r'class="contradicts">Source \d+ disagrees: 2019-12-28<', text)
+    assert text.index("publishes job offers") < text.index("tweets about the VivaTech fair")
+    text = get(f"{server}/twittosphere/organisations/societe-generale?_order=newest")[2].decode()
+    assert text.index("publishes job offers") > text.index("tweets about the VivaTech fair")
+
+
+def test_one_organisation_as_csv(db: sqlite3.Connection, server: str):
+    rows = list(csv.DictReader(io.StringIO(get(f"{server}/twittosphere/all-about.csv?organisation=societe-generale")[2].decode())))
+    assert {row["fact"] for row in rows} == {row[0] for row in db.execute("select fact from facts where organisation = 'societe-generale'")}
+    assert all(row["source_urls"].startswith("http") for row in rows)
+
+
+def test_cohort_page_sorts_and_says_what_is_not_there(server: str):
+    address = f"{server}/twittosphere/cohorts/cac-40-2012-03"
+    names = lambda text: re.findall(r'<th scope="row"[^>]*><a href="/twittosphere/organisations/([a-z0-9-]+)"', text)  # noqa: E731
+    plain, sorted_by_opening = (get(address + query)[2].decode() for query in ("", "?_sort=opened"))
+    assert len(names(plain)) == 40 and sorted(names(plain)) == sorted(names(sorted_by_opening)) and names(plain) != names(sorted_by_opening)
+    assert names(sorted_by_opening)[0] == "capgemini" and "Not looked for" in plain
+    assert get(address + "?_sort=nothing")[0] == 200
+
+
+def test_feed_holds_what_was_added_last(db: sqlite3.Connection, server: str):
+    text = get(f"{server}/fr/feed.atom")[2].decode()
+    newest = db.execute("select max(added) from facts").fetchone()[0]
+    assert text.count("<entry>") == 100 and f"<updated>{newest}T00:00:00Z</updated>" in text and 'xml:lang="fr"' in text and "/fr/twittosphere/" in text
 
 
 def test_structured_data_is_a_dataset(server: str):
     text = get(server + "/")[2].decode()
     data = json.loads(re.search(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[1])
     assert data["@type"] == "Dataset" and data["distribution"][0]["contentUrl"].endswith("/twittosphere.db")
+    assert 50 <= len(data["description"]) <= 5000 and re.fullmatch(r"\d{4}-\d\d-\d\d", data["dateModified"]) and {"name", "license", "creator", "keywords", "temporalCoverage", "version"} <= set(data)
 
 
 def test_sitemap_lists_every_organisation(db: sqlite3.Connection, server: str):
     text = get(server + "/sitemap.xml")[2].decode()
     for row in db.execute("select id from organisations"):
-        assert f"/twittosphere/organisations/{row[0]}<" in text
+        assert f"/twittosphere/organisations/{row[0]}<" in text and f"/fr/twittosphere/organisations/{row[0]}<" in text
