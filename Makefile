@@ -12,8 +12,9 @@ test: .venv/test  ## everything, in Chromium too
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 	.venv/bin/pytest
 
-bench: twittosphere.db .venv/test  ## page and build times, as ratios
+bench: twittosphere.db .venv/test  ## page and build times, as ratios; Lighthouse scores
 	.venv/bin/python benchmarks/pages.py
+	.venv/bin/python benchmarks/lighthouse.py
 
 twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
 	.venv/bin/python build_db.py

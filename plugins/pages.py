@@ -66,15 +66,16 @@ def extra_template_vars(datasette):
     """Give templates links to rows, the fields of a row with their labels, and the numbered sources of facts."""
     database = datasette.databases[DATABASE]
 
-    async def fields_of(table: str, columns: list[str], row) -> dict[str, dict]:
+    async def fields_of(documented: dict, table: str, columns: list[str], row) -> dict[str, dict]:
         """Return column → (value, table that it refers to, label) for the cells of a row that are not blank."""
-        references = {key["column"]: key["other_table"] for key in await database.foreign_keys_for_table(table)}
         fields = {}
         for column, value in zip(columns, tuple(row)):
             if value is not None:
-                target = references.get(column)
-                labels = await datasette.expand_foreign_keys(DATABASE, table, column, [value]) if target else {}
-                fields[column] = {"value": value, "reference": target, "label": labels.get((column, value), value)}
+                target = datasette.reference_of(column, table) if table in documented else None
+                label = datasette.word(target, value) if target else value
+                if label is None:
+                    label = (await datasette.expand_foreign_keys(DATABASE, table, column, [value])).get((column, value), value)
+                fields[column] = {"value": value, "reference": target, "label": label}
         return fields
 
     async def cited(facts: str, value: str) -> dict:

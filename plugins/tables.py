@@ -50,6 +50,11 @@ def extra_template_vars(datasette):
             return "inconnu" if datasette.language() == "fr" else "unknown"
         return str(value["label"]) or "–"
 
+    def toggled(url: str) -> str:
+        """Return the address of a facet's value, in the language of the page, which Datasette forgets for lists."""
+        path = url[url.index("/", url.index("//") + 2):] if "//" in url else url
+        return path if path.startswith(datasette.setting("base_url")) else datasette.urls.path(path)
+
     def listed(table: str) -> list[str]:
         """Return the columns that metadata.yml lists of a table, unless all are asked for; empty for all."""
         return datasette.table_metadata(DATABASE, table).get("list", [])
@@ -88,4 +93,4 @@ def extra_template_vars(datasette):
             shown.append([(name, twin, None) if (twin := twins[name]) and twin["raw"] else (name, cells[name], "en" if twin and cells[name]["raw"] else None) for name in names])
         return [known[name] for name in names], shown
 
-    return {"arrange": arrange, "comparison": comparison, "listed": listed, "selections": selections, "value_label": value_label}
+    return {"arrange": arrange, "comparison": comparison, "listed": listed, "selections": selections, "value_label": value_label, "toggled": toggled}

@@ -124,9 +124,9 @@ def test_two_builds_are_identical(small: Path, tmp_path: Path, built: Path):
     assert built.read_bytes() == (tmp_path / "again.db").read_bytes()
 
 
-def test_database_describes_itself(built: Path):
+def test_database_describes_itself(small: Path, built: Path):
     about = dict(rows(built, "select key, value from _package"))
-    assert about["version"] == "0.1.0" and len(about["digest"]) == 64 and json.loads(about["counts"])["events"] == 2
+    assert about["version"] == json.loads((small / "datapackage.json").read_text())["version"] and len(about["digest"]) == 64 and json.loads(about["counts"])["events"] == 2
     inspect = json.loads((built.parent / "inspect-data.json").read_text())["small"]
     assert inspect["hash"] == hashlib.sha256(built.read_bytes()).hexdigest()
     assert inspect["tables"]["events"]["count"] == 2

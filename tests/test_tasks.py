@@ -1,11 +1,17 @@
 """Ten tasks of a visitor who knows neither Datasette nor SQL: from the home page, by links and forms alone, in at most four clicks."""
 
+import json
 import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+
+from conftest import ROOT
+
+
+VERSION = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))["version"]
 
 
 class Visitor:
@@ -77,7 +83,7 @@ def test_how_many_sp_500_accounts_opened_in_2009(visitor: Visitor, db: sqlite3.C
 def test_what_comcasts_help_desk_was_and_when_it_began(visitor: Visitor):
     visitor.search("comcastcares")
     visitor.click("Frank Eliason of Comcast begins to answer complaints as @comcastcares")
-    assert re.search(r"2008-04", main_text(visitor))
+    assert "April 2008" in main_text(visitor)
 
 
 def test_who_left_x_in_france_from_2023_to_2025(visitor: Visitor):
@@ -123,4 +129,4 @@ def test_cite_one_fact(visitor: Visitor):
     visitor.search("nkm")
     visitor.click("@nkm")
     cited = visitor.page.locator("main cite").inner_text()
-    assert "Twittosphère 0.1.0" in cited and "/twittosphere/" in cited
+    assert f"version {VERSION}" in cited and "/twittosphere/accounts/nkm" in cited
