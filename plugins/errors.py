@@ -16,9 +16,9 @@ async def nearby(datasette, path: str) -> list[tuple[str, str]]:
     database, parts = datasette.databases[DATABASE], path.strip("/").split("/")
     if len(parts) == 3 and parts[1] in await database.table_names() and "id" in await database.table_columns(parts[1]):
         ids = [row["id"] for row in (await database.execute(f"select id from [{parts[1]}]")).rows]
-        return [(datasette.urls.row(DATABASE, parts[1], id), id) for id in difflib.get_close_matches(parts[2], ids, n=5, cutoff=0.5)]
+        return [(datasette.urls.row(DATABASE, parts[1], id), id) for id in difflib.get_close_matches(parts[2], ids, n=3, cutoff=0.7)]
     names = [*await database.table_names(), *(datasette.metadata("queries", database=DATABASE, fallback=False) or {})]
-    return [(datasette.urls.table(DATABASE, name), name) for name in difflib.get_close_matches(parts[-1], names, n=5, cutoff=0.5)]
+    return [(datasette.urls.table(DATABASE, name), name) for name in difflib.get_close_matches(parts[-1], names, n=3, cutoff=0.7)]
 
 
 @hookimpl
