@@ -25,6 +25,7 @@ import sqlite_utils
 from validate import Invalid, Row, load_data, progress
 
 ROOT = Path(__file__).resolve().parent
+DATABASE = "twittosphere"  # the name of the file, and of the database in Datasette
 APPLICATION_ID = 0x54574954  # "TWIT", so that `file` and scripts can recognise the database
 PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label", "type_en", "type_fr", "value", "locator", "until", "unit", "qualifier", "posture"}  # derived columns that nobody filters by
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
@@ -158,11 +159,9 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
     declared = package["resources"] + package["joins"] + package["views"]
     db["_tables"].insert_all([documented(table, ("name", "title", "title_fr", "description", "description_fr")) for table in declared], pk="name")
     keys = ("title", "title_fr", "type", "unit", "unit_fr", "description", "description_fr", "example", "blank", "blank_fr", "reference", "items")
-    db["_columns"].insert_all(
-        ({"table": table["name"], "column": field["name"], **documented(field, keys), "filled": filled}
-         for table in declared for field, filled in zip(columns_of(table), count_filled(db, table))),
-        pk=("table", "column"),
-    )
+    columns = [{"table": table["name"], "column": field["name"], "position": position, **documented(field, keys), "filled": filled}
+               for table in declared for position, (field, filled) in enumerate(zip(columns_of(table), count_filled(db, table)), 1)]
+    db["_columns"].insert_all(sorted(columns, key=lambda row: (row["table"], row["column"])), pk=("table", "column"))
     counts = {table["name"]: db[table["name"]].count for table in declared}
     about = {
         "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
@@ -265,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(description="Build the Twittosphère database from its CSV tables.")
     parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="directory with datapackage.json (default: data)")
-    parser.add_argument("--out", type=Path, default=ROOT / "twittosphere.db", metavar="FILE", help="database to write (default: twittosphere.db)")
+    parser.add_argument("--out", type=Path, default=ROOT / f"{DATABASE}.db", metavar="FILE", help="database to write (default: twittosphere.db)")
     parser.add_argument("--check", action="store_true", help="check the data and write nothing")
     options = parser.parse_args(arguments)
     try:

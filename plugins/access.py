@@ -5,7 +5,7 @@ import re
 from datasette import default_permissions, hookimpl
 from datasette.plugins import pm
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
 
 
 @hookimpl

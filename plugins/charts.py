@@ -6,13 +6,15 @@ from urllib.parse import urlencode
 import pygal
 from babel.numbers import format_compact_decimal, format_decimal
 from datasette import hookimpl
+from datasette.database import QueryInterrupted
 from datasette.filters import Filters
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe
 from datasette.utils.asgi import BadRequest, NotFound, Response
 from pygal.style import Style
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
+
 TEXT = dict(font_family="system-ui, sans-serif", label_font_size=13, major_label_font_size=13, title_font_size=17, legend_font_size=14, guide_stroke_dasharray="none", major_guide_stroke_dasharray="none", opacity=1, stroke_opacity=1, stroke_width=2.5)
 # Okabe and Ito's colours, told apart with any kind of colour vision; dashes tell lines apart in grey print.
 STYLES = {
@@ -26,10 +28,10 @@ DASHES = [None, "9,5", "2,4", "12,4,2,4"]
 
 
 def without_scripts(root):
-    """Take the settings of pygal's own script out of the drawing: the page has a table instead of tooltips."""
+    """Take pygal's own script and what it would show out of the drawing: the page has a table instead of tooltips."""
     for parent in root.iter():
-        for script in [child for child in parent if str(child.tag).endswith("script")]:
-            parent.remove(script)
+        for extra in [child for child in parent if str(child.tag).endswith(("script", "desc"))]:
+            parent.remove(extra)
     return root
 
 
@@ -91,7 +93,7 @@ async def years_selected(datasette, request) -> list[tuple]:
     sql = f"select '', year, count(*) from timeline {'where ' if clauses else ''}{' and '.join(clauses)} group by year order by year"
     try:
         return [tuple(row) for row in (await datasette.get_database(DATABASE).execute(sql, parameters)).rows]
-    except sqlite3.OperationalError as error:
+    except (sqlite3.Error, QueryInterrupted) as error:
         raise BadRequest(str(error)) from error
 
 
@@ -127,7 +129,10 @@ def extra_template_vars(datasette, request):
 
     async def chart_data(name: str, **arguments: str) -> dict:
         chosen = arguments or arguments_of(request, name)
-        declared, rows = await chart_rows(datasette, name, arguments, request)
+        try:
+            declared, rows = await chart_rows(datasette, name, arguments, request)
+        except BadRequest:  # the page itself says what is wrong with its selection, or shows it where only the chart is too slow
+            return {"rows": []}
         return {**declared, "rows": rows, "file": datasette.urls.path(f"/charts/{name}.svg?" + urlencode(chosen, doseq=True))}
 
     return {"chart_data": chart_data}

@@ -5,7 +5,8 @@ from xml.sax.saxutils import escape
 from datasette import hookimpl
 from datasette.utils.asgi import Response
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
+
 PAGES = ["organisations", "accounts", "events", "uses", "figures", "cohorts", "sources"]
 
 
@@ -14,9 +15,9 @@ def origin(request) -> str:
     return f"{request.scheme}://{request.host}"
 
 
-async def robots(request) -> Response:
+async def robots(datasette, request) -> Response:
     """Keep crawlers out of combinations of facets, of SQL and of files."""
-    rules = ["User-agent: *", "Allow: /*.csv$", "Allow: /*.csv?_stream=on$", "Disallow: /*?*", "Disallow: /*.json$", "Disallow: /-/", f"Sitemap: {origin(request)}/sitemap.xml"]
+    rules = ["User-agent: *", "Allow: /*.csv$", "Allow: /*.csv?_stream=on$", "Disallow: /*?*", "Disallow: /*.json$", "Disallow: /-/", f"Sitemap: {origin(request)}{datasette.base_url}sitemap.xml"]
     return Response.text("\n".join(rules) + "\n")
 
 

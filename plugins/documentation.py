@@ -6,7 +6,7 @@ import sqlite3
 
 from datasette import hookimpl
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
 
 
 @functools.lru_cache(maxsize=2)
@@ -21,7 +21,7 @@ def documentation(path: str, lang: str) -> dict[str, dict]:
         name: {"title": title, "description": description, "columns": {}, "titles": {}, "references": {}, "items": {}}
         for name, title, description in db.execute(f"select name, title{end}, description{end} from _tables")
     }
-    sql = f"select [table], [column], title{end}, description{end}, unit{end}, example, blank{end}, reference, items from _columns order by rowid"
+    sql = f"select [table], [column], title{end}, description{end}, unit{end}, example, blank{end}, reference, items from _columns order by [table], position"
     words = ("Unité : ", "Exemple : ", "Vide : ") if lang == "fr" else ("Unit: ", "Example: ", "Blank: ")
     for name, column, title, description, unit, example, blank, reference, items in db.execute(sql):
         notes = [f"{word.replace(' :', chr(0xa0) + ':')}{text.rstrip('.')}." for word, text in zip(words, (unit, example, blank)) if text]
@@ -100,6 +100,8 @@ def startup(datasette):
         own = tables.get(table, {}).get("titles", {}).get(column) or extra().get(column, {}).get(datasette.language())
         return own or next((about["titles"][column] for about in tables.values() if column in about["titles"]), column)
 
+    for lang in ("en", "fr"):  # now, lest a file that is built anew under a running server mix with the one being served
+        vocabularies(datasette.databases[DATABASE].path, lang)
     datasette.word, datasette.column_title = word, column_title
     datasette.reference_of = lambda column, table: reference_of(known()[0], column, table)
     datasette.items_of = lambda column, table: documentation(*known()).get(table, {}).get("items", {}).get(column)

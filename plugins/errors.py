@@ -5,10 +5,11 @@ import difflib
 from datasette import handle_exception as datasettes_own
 from datasette import hookimpl
 from datasette.plugins import pm
+from datasette.utils import tilde_encode
 from datasette.utils.asgi import Base400, NotFound, Response
 from datasette.views.base import DatasetteError
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
 
 
 async def nearby(datasette, path: str) -> list[tuple[str, str]]:
@@ -16,7 +17,7 @@ async def nearby(datasette, path: str) -> list[tuple[str, str]]:
     database, parts = datasette.databases[DATABASE], path.strip("/").split("/")
     if len(parts) == 3 and parts[1] in await database.table_names() and "id" in await database.table_columns(parts[1]):
         ids = [row["id"] for row in (await database.execute(f"select id from [{parts[1]}]")).rows]
-        return [(datasette.urls.row(DATABASE, parts[1], id), id) for id in difflib.get_close_matches(parts[2], ids, n=3, cutoff=0.7)]
+        return [(datasette.urls.row(DATABASE, parts[1], tilde_encode(id)), id) for id in difflib.get_close_matches(parts[2], ids, n=3, cutoff=0.7)]
     names = [*await database.table_names(), *(datasette.metadata("queries", database=DATABASE, fallback=False) or {})]
     return [(datasette.urls.table(DATABASE, name), name) for name in difflib.get_close_matches(parts[-1], names, n=3, cutoff=0.7)]
 

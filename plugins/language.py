@@ -3,6 +3,7 @@
 import contextvars
 import datetime
 import functools
+from urllib.parse import unquote
 
 import markupsafe
 from babel.dates import format_date, format_skeleton
@@ -38,11 +39,11 @@ def asgi_wrapper(datasette):
         async def in_language(scope, receive, send):
             if scope["type"] != "http":
                 return await app(scope, receive, send)
-            prefix = f"{datasette.base_url}fr/"
-            before = language.set("fr" if scope["path"].startswith(prefix) else "en")
-            if language.get() == "fr":  # as a proxy would, so that Datasette adds the prefix to what follows it
-                raw = scope.get("raw_path") or scope["path"].encode()
-                scope = {**scope, "path": datasette.base_url + scope["path"][len(prefix):], "raw_path": (datasette.base_url + raw.decode("latin-1")[len(prefix):]).encode("latin-1")}
+            # Strip the base address as a proxy would: Datasette adds it to what follows.
+            raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").removeprefix(datasette.base_url).removeprefix("/")
+            before = language.set("fr" if raw.startswith("fr/") else "en")
+            raw = "/" + raw.removeprefix("fr/")
+            scope = {**scope, "path": unquote(raw.partition("?")[0]), "raw_path": raw.encode("latin-1")}
 
             async def send_with_language(message):
                 if message["type"] == "http.response.start":
@@ -68,6 +69,12 @@ def register_routes():
 def tr(english: str, in_french: str) -> str:
     """Return the text in the language of the request."""
     return typeset(in_french) if language.get() == "fr" and in_french else english
+
+
+def counted(count: int, english: str, in_french: str) -> str:
+    """Write a number with its noun, in the plural where the language has it: 0 rows, 0 ligne."""
+    many = count != 1 if language.get() == "en" else count > 1
+    return f"{number(count)} {tr(english, in_french)}{'s' if many else ''}"
 
 
 def number(value: float | int | None) -> str:
@@ -108,5 +115,5 @@ def text(row, name: str) -> str:
 @hookimpl
 def prepare_jinja2_environment(env, datasette):
     """Give every template, error pages too, the language and its ways of writing."""
-    env.globals |= {"tr": tr, "text": text, "languages": LANGUAGES, "datasette": datasette}
+    env.globals |= {"tr": tr, "text": text, "counted": counted, "languages": LANGUAGES, "datasette": datasette}
     env.filters |= {"number": number, "day": day, "dated": dated}

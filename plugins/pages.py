@@ -2,15 +2,17 @@
 
 import functools
 import json
+import re
 import sqlite3
-from urllib.parse import urlsplit
 
 import markupsafe
 from datasette import hookimpl
 from datasette.utils import tilde_encode
 from datasette.utils.asgi import Response
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
+
+LINK = markupsafe.Markup('<a href="{}">{}</a>').format
 # Columns that name their row: in lists they lead to its page.
 NAMES = {"title", "title_fr", "name", "name_fr", "label", "label_en", "label_fr", "handle"}
 # Columns of queries and derived tables by which a title leads to a page, and the tables that they refer to.
@@ -41,7 +43,6 @@ def register_routes():
     return [(r"^/$", home)]
 
 
-@functools.lru_cache(maxsize=1)
 def package(path: str) -> dict[str, str]:
     """Return what the build wrote about this version (version, created, digest…) into the database at path."""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
@@ -51,14 +52,15 @@ def package(path: str) -> dict[str, str]:
 
 
 @hookimpl
-def prepare_jinja2_environment(env, datasette):
+def startup(datasette):
     """Give every template, error pages too, the facts about this version."""
-    env.globals["package"] = lambda: package(datasette.databases[DATABASE].path)
+    about = package(datasette.databases[DATABASE].path)
+    datasette.jinja_env.globals["package"] = lambda: about
 
 
 def row_link(datasette, table: str, id: str, label: str) -> markupsafe.Markup:
     """Return a link to the page of a row; Datasette's own way to its address is ten times slower, and there are hundreds in a page."""
-    return markupsafe.Markup(f'<a href="{datasette.setting("base_url")}{DATABASE}/{table}/{tilde_encode(id)}">{markupsafe.escape(label)}</a>')
+    return LINK(f"{datasette.setting('base_url')}{DATABASE}/{table}/{tilde_encode(id)}", label)
 
 
 @hookimpl
@@ -94,7 +96,7 @@ def extra_template_vars(datasette):
     async def members_of(cohort: str, sort: str, descending: str | None) -> list[dict]:
         """Return what is recorded of each member of a cohort: account, uses, postures, and followers as [date, highest count, qualifier]; blanks last."""
         members = [{**dict(row), **{name: json.loads(row[name]) for name in ("uses", "postures", "followers")}} for row in (await database.execute(MEMBERS, {"cohort": cohort}, truncate=False)).rows]
-        keys = {"name": lambda m: m["name"].casefold(), "uses": lambda m: len(m["uses"]), "posture": lambda m: m["postures"], "followers": lambda m: max((value for _, value, _ in m["followers"]), default=None)}
+        keys = {"name": lambda m: m["name"].casefold(), "uses": lambda m: len(m["uses"]) or None, "posture": lambda m: m["postures"], "followers": lambda m: max((value for _, value, _ in m["followers"]), default=None)}
         key = keys.get(sort) or (lambda m: m.get(sort))
         known = [member for member in members if key(member) not in (None, [])]
         return sorted(known, key=key, reverse=bool(descending)) + [member for member in members if member not in known]
@@ -102,25 +104,23 @@ def extra_template_vars(datasette):
     return {"row_link": functools.partial(row_link, datasette), "fields_of": fields_of, "cited": cited, "members_of": members_of, "database_sha256": database.hash, "database_size": database.size}
 
 
-def target_of(row, column: str, value: str, table: str | None, datasette) -> tuple[str, str] | None:
-    """Return (table, id) of the row that a cell of a table, or of a query if table is None, leads to, or None."""
+def target_of(row, column: str, value: str, table: str | None, datasette) -> tuple:
+    """Return (table, id) of the row that a cell of a table, or of a query if table is None, seems to lead to; else fewer, or None in them."""
 
     def cell(name: str) -> str | None:
         found = row[name] if name in row.keys() else None
         return found["value"] if isinstance(found, dict) else found
 
     if column in ("fact", "first_trace_in") or (table == "search" and column in ("id", "title", "title_fr")):
-        return tuple((cell("id") if table == "search" else value).split("/", 1))
+        return tuple(str(cell("id") if table == "search" else value).split("/", 1))
     if column in NAMES:
         if fact := cell("fact"):
-            return tuple(fact.split("/", 1))
+            return tuple(str(fact).split("/", 1))
         if table not in (None, "timeline", "panorama"):
-            return (table, cell("id")) if cell("id") else None
+            return table, cell("id")
         keys = ("organisation",) if column == "name" else LEADS
-        return next(((LEADS[key], cell(key)) for key in keys if cell(key)), None)
-    if table is None and (reference := datasette.reference_of(column, None)):
-        return reference, value
-    return None
+        return next(((LEADS[key], cell(key)) for key in keys if cell(key)), ())
+    return (datasette.reference_of(column, None), value) if table is None else ()
 
 
 @hookimpl
@@ -136,10 +136,10 @@ def render_cell(row, value, column, table, database, datasette):
         if column in ("table", "found_in") and (title := datasette.word("_tables", value)):
             return title
         if column == "source_urls":
-            links = ('<a href="{0}" rel="noopener">{1}</a>'.format(markupsafe.escape(url), markupsafe.escape(urlsplit(url).hostname)) for url in value.split(" "))
-            return markupsafe.Markup(", ".join(links))
-        if target := target_of(row, column, value, table, datasette):
-            return row_link(datasette, *target, (datasette.word(*target) if target[1] == value else None) or value)
+            return markupsafe.Markup(", ").join(LINK(url, url.split("/")[2]) if re.match("https?://.", url) else url for url in value.split(" "))
+        match target_of(row, column, value, table, datasette):  # of a visitor's own query, the cells may hold anything
+            case str(name), str(id) if datasette.word("_tables", name):
+                return row_link(datasette, name, id, (datasette.word(name, id) if id == value else None) or value)
         if value.startswith("[") and (items := datasette.items_of(column, table)):
             return ", ".join(datasette.word(items, id) or id for id in json.loads(value)) or "–"
     return None

@@ -1,11 +1,12 @@
 """What table pages say of the selection that is shown, in both languages; Datasette's own sentence is English only."""
 
 import re
+from urllib.parse import urlencode
 
 from datasette import hookimpl
-from datasette.utils import path_with_removed_args
 
-DATABASE = "twittosphere"
+from build_db import DATABASE
+
 FRENCH = {
     "contains": "contient", "endswith": "finit par", "startswith": "commence par", "like": "ressemble à (like)", "notlike": "ne ressemble pas à", "glob": "glob", "in": "parmi", "notin": "hors de",
     "arraycontains": "liste qui contient", "arraynotcontains": "liste qui ne contient pas", "date": "à la date", "isnull": "est absent", "notnull": "est présent", "isblank": "est vide", "notblank": "n’est pas vide",
@@ -13,6 +14,7 @@ FRENCH = {
 
 # The query of the first page of a table that is sorted from the last to the first.
 DESCENDING = re.compile(r"select [\w\s,\[\]]+ from [\w\[\]]+ (where .*)?order by [\w\[\]]+ desc(?= limit \d+$)", re.DOTALL)
+COMPOUND = re.compile(r"\b(union|intersect|except)\b", re.IGNORECASE)
 
 
 @hookimpl
@@ -21,13 +23,13 @@ def startup(datasette):
 
     Datasette 0.65 breaks ties by the primary key on every page but the first, where SQLite reads an index
     backwards: rows would then be missing between the pages, and from a CSV of all rows.
-    Here rows are stored in the order of their keys.
+    The build stores rows in the order of their keys.
     """
     database = datasette.databases[DATABASE]
     execute = database.execute
 
     async def in_order(sql, *arguments, **options):
-        if first := DESCENDING.match(sql):
+        if (first := DESCENDING.match(sql)) and not COMPOUND.search(sql):
             sql = f"{first[0]}, rowid{sql[first.end():]}"
         return await execute(sql, *arguments, **options)
 
@@ -61,36 +63,60 @@ def extra_template_vars(datasette):
 
     def selections(filters, table: str, request) -> list[dict[str, str]]:
         """Return each filter and search of the page as its text and the address without it."""
-        words = {key: comparison(key, display) for key, display, _ in filters.lookups()}
+        lookups = {key: (comparison(key, display), no_argument) for key, display, no_argument in filters.lookups()}
+        given = [(key, value) for key in request.args for value in request.args.getlist(key) if key != "_next"]
+        french = datasette.language() == "fr"
+        colon = "\u00a0:" if french else ":"
+
+        def without(*keys_and_value: tuple[str, str]) -> str:
+            return f"{request.path}?{urlencode([pair for pair in given if pair not in keys_and_value])}"
+
         chosen = []
         for column, lookup, value in filters.selections():
             target = datasette.items_of(column, table) if lookup == "arraycontains" else datasette.reference_of(column, table)
             label = (datasette.word(target, value) if target else None) or value
-            title = datasette.column_title(column, table)
-            colon = "\u00a0:" if datasette.language() == "fr" else ":"
-            text = f"{title}{colon} {label}" if lookup in ("exact", "arraycontains") else f"{title} {words.get(lookup, lookup)} {label}"
-            keys = [key for key in (column, f"{column}__{lookup}") if value in request.args.getlist(key)]
-            chosen.append({"text": text, "without": path_with_removed_args(request, {keys[0]: value}) if keys else request.path})
-        if request.args.get("_search"):
-            chosen.append({"text": f"« {request.args['_search']} »" if datasette.language() == "fr" else f"“{request.args['_search']}”", "without": path_with_removed_args(request, {"_search"})})
+            title, (words, no_argument) = datasette.column_title(column, table), lookups.get(lookup, (lookup, False))
+            text = f"{title}{colon} {label}" if lookup in ("exact", "arraycontains") else f"{title} {words}" if no_argument else f"{title} {words} {label}"
+            chosen.append({"text": text, "without": without((column, value), (f"{column}__{lookup}", value))})
+        for value in filter(None, request.args.getlist("_search")):
+            chosen.append({"text": f"«\u202f{value}\u202f»" if french else f"“{value}”", "without": without(("_search", value))})
+        for value in request.args.getlist("_where"):
+            chosen.append({"text": value, "without": without(("_where", value))})
         return chosen
 
-    def arrange(columns: list[dict], rows: list, table: str, brief: bool) -> tuple[list[dict], list[list[tuple]]]:
-        """Return the columns to show and, for each row, (column, cell, language of the cell if it is not that of the page).
+    def twin_of(name: str, names) -> str | None:
+        """Return the column that says the same in the other language, if there is one."""
+        stem = name.removesuffix("_en")
+        return next((other for other in (f"{stem}_fr", f"{name}_fr") if other in names and other != name), None)
 
-        Of a column and its French twin one is shown, in the language of the page where it is written; the id comes last.
-        """
-        lang, known = datasette.language(), {column["name"]: column for column in columns}
-        if brief:
-            names = [name for name in listed(table) if name in known]
-        else:
-            names = [name for name in known if not (name.endswith("_fr") and (name[:-3] in known or f"{name[:-3]}_en" in known and lang == "en")) and not (name.endswith("_en") and lang == "fr" and f"{name[:-3]}_fr" in known)]
-            names.sort(key=lambda name: name == "id")
+    def in_one_language(names: list[str], cells: dict[str, object], blank) -> list[tuple]:
+        """Return (column, cell, language of the cell if it is not that of the page) for columns of which none is a French twin."""
         shown = []
-        for row in rows:
-            cells = {cell["column"]: cell for cell in row}
-            twins = {name: cells.get(f"{name}_fr") if lang == "fr" else None for name in names}
-            shown.append([(name, twin, None) if (twin := twins[name]) and twin["raw"] else (name, cells[name], "en" if twin and cells[name]["raw"] else None) for name in names])
+        for name in names:
+            twin = twin_of(name, cells) if datasette.language() == "fr" else None
+            shown.append((name, cells[twin], None) if twin and not blank(cells[twin]) else (name, cells[name], "en" if twin and not blank(cells[name]) else None))
+        return shown
+
+    def without_twins(names: list[str]) -> list[str]:
+        """Return the columns but the French ones whose English twin stands beside them."""
+        twins = {twin_of(name, names) for name in names if not name.endswith("_fr")}
+        return [name for name in names if name not in twins]
+
+    def arrange(columns: list[dict], rows: list, table: str, brief: bool) -> tuple[list[dict], list[list[tuple]]]:
+        """Return the columns of a table to show and, for each row, its cells as in_one_language gives them; the id comes last."""
+        known = {column["name"]: column for column in columns}
+        names = [name for name in listed(table) if name in known] if brief else sorted(without_twins(list(known)), key=lambda name: name == "id")
+        shown = [in_one_language(names, {cell["column"]: cell for cell in row}, lambda cell: not cell["raw"]) for row in rows]
         return [known[name] for name in names], shown
 
-    return {"arrange": arrange, "comparison": comparison, "listed": listed, "selections": selections, "value_label": value_label, "toggled": toggled}
+    def arrange_answer(columns: list[str], rows: list, question: bool) -> tuple[list[tuple[str, str]], list[list[tuple]]]:
+        """Return (column, title) of the result of a query and, for each row, its cells; of a question's, names lead to the rows instead of ids."""
+        if not question:
+            return [(column, column) for column in columns], [[(column, cell, None) for column, cell in zip(columns, row)] for row in rows]
+        led = {"organisation"} if "name" in columns else set()
+        led |= {"event", "use", "figure", "fact"} if "title" in columns else set()
+        names = [name for name in without_twins(columns) if name not in led]
+        blank = lambda cell: str(cell) in ("", "&nbsp;")  # noqa: E731
+        return [(name, datasette.column_title(name)) for name in names], [in_one_language(names, dict(zip(columns, row)), blank) for row in rows]
+
+    return {"arrange": arrange, "arrange_answer": arrange_answer, "comparison": comparison, "listed": listed, "selections": selections, "value_label": value_label, "toggled": toggled}
