@@ -105,7 +105,7 @@ def arguments_of(request, name: str) -> dict[str, str]:
 
 @hookimpl
 def register_routes():
-    """Serve each chart, with its title; ?_as=narrow-dark and the like draws it for a page that has the title."""
+    """Serve each chart, with its title and source; ?_as=narrow-dark and the like draws it for a page that has both."""
 
     async def chart(datasette, request):
         name, lang = request.url_vars["name"], datasette.language()
@@ -117,7 +117,11 @@ def register_routes():
         title, x_title, y_title = (declared[f"{key}_{lang}"] for key in ("title", "x", "y"))
         if "metric" in chosen:
             y_title = datasette.word("metrics", chosen["metric"]) or y_title
-        svg = draw(declared["kind"], None if "_as" in request.args else title, x_title, y_title, rows, lang, size, scheme)
+        if "_as" in request.args:
+            title = None
+        else:
+            x_title += f" – Twittosphère {datasette.jinja_env.globals['package']()['version']}"
+        svg = draw(declared["kind"], title, x_title, y_title, rows, lang, size, scheme)
         return Response(svg, content_type="image/svg+xml; charset=utf-8", headers={"cache-control": f"max-age={datasette.setting('default_cache_ttl')}"})
 
     return [(r"^/charts/(?P<name>[a-z0-9-]+)\.svg$", chart)]

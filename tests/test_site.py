@@ -326,7 +326,7 @@ def test_charts_draw_their_rows(db: sqlite3.Connection, server: str):
     svg = get(f"{server}/charts/fortune-500.svg")[2].decode()
     assert svg.startswith("<svg") and "<script" not in svg
     assert all(f">{year}<" in svg for year in (2009, 2012, 2015)) and ">Share of the Fortune 500 on Twitter<" in svg
-    assert ">Année de l’étude<" in get(f"{server}/fr/charts/fortune-500.svg")[2].decode()
+    assert ">Année de l’étude –" in get(f"{server}/fr/charts/fortune-500.svg")[2].decode()
     assert "on Twitter<" not in get(f"{server}/charts/fortune-500.svg?_as=narrow-dark")[2].decode(), "where it is drawn for a page, the page has its title"
     assert get(f"{server}/charts/nothing.svg")[0] == 404
     for refused in ("fortune-500.svg?_as=huge", "timeline.svg?_search=a&_where=selec"):
