@@ -123,7 +123,7 @@ def extra_template_vars(datasette):
 
     def usual_value(sql: str, parameter: str) -> str:
         """Return the value that a question takes where its box is left blank, as its SQL says it."""
-        found = re.search(rf"nullif\(:{parameter}, ''\), '([^']*)'", sql)
+        found = re.search(rf"nullif\((?:trim\()?:{parameter}\)?, ''\), '([^']*)'", sql)
         return found[1] if found else ""
 
     return {"words_of": words_of, "usual_value": usual_value, "lang": datasette.language(), "documented": tables, "column_title": datasette.column_title, "column_meanings": column_meanings, "word": datasette.word}

@@ -35,6 +35,11 @@ def startup(datasette):
 def asgi_wrapper(datasette):
     """Read the language from the address."""
 
+    def prefixed(location: bytes) -> bytes:
+        """Return the address of a redirection in the language of the request: Datasette forgets it where it takes away a last slash."""
+        base = datasette.setting("base_url").encode()
+        return base + location[1:] if location.startswith(b"/") and not location.startswith(base) else location
+
     def wrap(app):
         async def in_language(scope, receive, send):
             if scope["type"] != "http":
@@ -47,7 +52,8 @@ def asgi_wrapper(datasette):
 
             async def send_with_language(message):
                 if message["type"] == "http.response.start":
-                    message = {**message, "headers": [*message.get("headers", []), (b"content-language", language.get().encode())]}
+                    headers = [(name, prefixed(value) if name.lower() == b"location" else value) for name, value in message.get("headers", [])]
+                    message = {**message, "headers": [*headers, (b"content-language", language.get().encode())]}
                 await send(message)
 
             try:

@@ -22,7 +22,7 @@ MEMBERS = """
 select m.id, m.organisation, o.name, m.finding, m.note, m.note_fr, a.id as account, a.handle, a.role, a.opened, a.opened_dating, p.first_trace, p.first_trace_dating, p.first_trace_in,
        (select json_group_array(type) from (select distinct type from uses where organisation = m.organisation order by type)) as uses,
        (select json_group_array(posture) from (select distinct posture from uses where organisation = m.organisation and posture != 'not_stated' order by posture)) as postures,
-       (select json_group_array(json_array(date, value, qualifier)) from (select date, max(value) as value, qualifier from figures where organisation = m.organisation and metric = 'followers' group by date order by date)) as followers
+       (select json_group_array(json_array(date, value, qualifier)) from (select date, max(value) as value, qualifier from figures where organisation = m.organisation and metric = 'followers' and (account is null or account not in (select id from accounts where role in ('executive', 'employee'))) group by date order by date)) as followers
 from cohort_members m
 join organisations o on o.id = m.organisation
 join panorama p on p.organisation = m.organisation
@@ -126,8 +126,10 @@ def target_of(row, column: str, value: str, table: str | None, datasette) -> tup
 @hookimpl
 def render_cell(row, value, column, table, database, datasette):
     """Show coded words by their labels, lists as words, numbers as in the language, and names as links to their rows."""
-    if database != DATABASE or value in (None, "") or isinstance(value, int):
+    if database != DATABASE or value in (None, ""):
         return None
+    if isinstance(value, int):
+        return datasette.jinja_env.filters["number"](value) if "year" not in column and column not in ("founded", "id") else None
     if isinstance(value, dict):  # a reference that Datasette has looked up
         return row_link(datasette, datasette.reference_of(column, table), value["value"], value["label"])
     if isinstance(value, float):

@@ -7,7 +7,7 @@ KINDS = [
     "/", "/fr/", "/how-facts-are-coded", "/fr/what-is-not-known", "/twittosphere", "/twittosphere/events?type=crisis", "/twittosphere/timeline", "/twittosphere/panorama", "/fr/twittosphere/sources",
     "/twittosphere/organisations/societe-generale", "/fr/twittosphere/organisations/societe-generale", "/twittosphere/cohorts/cac-40-2012-03", "/twittosphere/accounts/comcastcares",
     "/twittosphere/events/comcast-2008-service-launched", "/twittosphere/uses/societe-generale-2009-recruitment", "/twittosphere/figures/twitter-2012-daily-active-users",
-    "/twittosphere/sources/communication-entreprise-2012-six-ans", "/twittosphere/who-left", "/twittosphere/platform-changes?year=2013", "/twittosphere/search?_search=orange",
+    "/twittosphere/sources/communication-entreprise-2012-six-ans", "/twittosphere/who-left", "/twittosphere/platform-changes?year=2013", "/twittosphere/search?_search=comcast",
     "/twittosphere?sql=select+1", "/twittosphere/metrics/followers", "/twittosphere/nothing-here", "/fr/twittosphere/uses?_search=zzzz",
 ]
 

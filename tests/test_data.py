@@ -218,7 +218,7 @@ def test_documentation_is_bilingual(db: sqlite3.Connection):
 def test_derived_tables_have_the_declared_columns(db: sqlite3.Connection, table: str):
     declared = next(columns(declaration) for declaration in DECLARED if declaration["name"] == table)
     assert [column[0] for column in db.execute(f"select * from {table}").description] == declared
-    assert listed(db, f"select \"column\" from _columns where \"table\" = '{table}' order by rowid") == declared
+    assert listed(db, f"select \"column\" from _columns where \"table\" = '{table}' order by position") == declared
 
 
 @pytest.mark.parametrize("table", [table for table in DECLARED if "query" in table or "sources" in columns(table) or table["name"] in ("organisations", "sources")], ids=lambda table: table["name"])

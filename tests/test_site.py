@@ -308,7 +308,9 @@ def test_site_under_another_base_address(site: Path):
         assert {answer.status_code for answer in answers.values()} == {200}
         return {path: [link for link in Page(answer.text).links + Page(answer.text).assets if link.startswith(("/", "http://localhost"))] for path, answer in answers.items()}
 
-    found = asyncio.run(links_of([f"/{prefix}{path}" for prefix in ("", "fr/") for path in ("", "twittosphere/events?type=crisis", "twittosphere/organisations/orange", "twittosphere/who-left")]))
+    addresses = [f"/{prefix}{path}" for prefix in ("", "fr/") for path in ("", "twittosphere/events?type=crisis", "twittosphere/organisations/orange", "twittosphere/who-left")]
+    with ThreadPoolExecutor(1) as pool:  # the browser runs a loop in this thread
+        found = pool.submit(asyncio.run, links_of(addresses)).result()
     for path, links in found.items():
         links = [link.removeprefix("http://localhost") for link in links]
         assert len(links) > 20 and not [link for link in links if not link.startswith("/data/") or link.startswith(("/data/data/", "/data/fr/data", "/data/fr/fr"))], path
@@ -386,6 +388,12 @@ def test_french_is_typeset(server: str):
         for line in text.splitlines():  # but for the titles of sources, which stand as printed there
             if "Six ans" not in line:
                 assert not re.search(r"\w [;:!?»]|\w: |« |\d [%€]", line), (path, line.strip()[:200])
+
+
+def test_redirections_stay_french(server: str):
+    answer = urllib.request.urlopen(f"{server}/fr/twittosphere/?sql=select+1")
+    assert answer.url == f"{server}/fr/twittosphere?sql=select+1"
+    assert urllib.request.urlopen(f"{server}/fr/twittosphere/uses?_filter_column=type&_filter_op=exact&_filter_value=sales").url == f"{server}/fr/twittosphere/uses?type__exact=sales"
 
 
 def test_number_and_dates_are_those_of_the_language(server: str):
