@@ -11,6 +11,7 @@ Exit status: 0 built or valid, 1 refused (every error is printed), 2 wrong usage
 import argparse
 import hashlib
 import json
+import math
 import os
 import re
 import sqlite3
@@ -63,6 +64,18 @@ def figure_title(language: str, who: str, handle: str | None, metric: str, unit:
     return line if language == "fr" else line.replace(" %", "%")
 
 
+def wilson(supported: int, judged: int, side: int) -> float | None:
+    """Return the lower (side -1) or upper (side 1) bound, in percent, of the 95 % interval of a share; None of nothing.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    if not judged:
+        return None
+    share, z = supported / judged, 1.959964
+    middle, half = share + z * z / (2 * judged), z * math.sqrt(share * (1 - share) / judged + z * z / (4 * judged * judged))
+    return round(100 * (middle + side * half) / (1 + z * z / judged), 1)
+
+
 def columns_of(table: dict) -> list[dict]:
     """Return the SQLite columns of a declared table, each a field with its `reference` table if any."""
     if "schema" not in table:
@@ -99,6 +112,7 @@ def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]],
     """Create and load every table: declared, joining facts and sources, and derived for browsing."""
     db.conn.create_function("french", 1, french, deterministic=True)
     db.conn.create_function("figure_title", 8, figure_title, deterministic=True)
+    db.conn.create_function("wilson", 3, wilson, deterministic=True)
     for table in package["resources"] + package["joins"]:
         create_table(db, table)
     for table in package["resources"]:

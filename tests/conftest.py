@@ -44,6 +44,12 @@ cac-40-2012-03,"CAC 40, March 2012",CAC 40 de mars 2012,stock_index,FR,2012,40,,
     "cohort_members": """id,cohort,organisation,finding,account,note,note_fr,sources
 cac-40-2012-03--orange,cac-40-2012-03,orange,account_found,orange_conseil,,,press-2012
 """,
+    "audits": """id,fact,date,sample,who,what,dated,remark
+2026-11-25--accounts--comcastcares,accounts/comcastcares,2026-11-25,1,supported,supported,contradicted,It says May.
+2026-11-25--events--comcast-2008-service-launched,events/comcast-2008-service-launched,2026-11-25,1,supported,supported,supported,
+2026-11-25--events--orange-2012-award,events/orange-2012-award,2026-11-25,1,unreachable,unsupported,supported,No prize.
+2026-11-25--uses--orange-2011-customer-service,uses/orange-2011-customer-service,2026-11-25,1,unreachable,unreachable,unreachable,
+""",
     "sources": """id,title,author,publisher,url,archive_url,published,language,kind,form,accessed
 blog-2008,A help desk,Jane Doe,A blog,https://blog.example/2008/desk,,2008-05-01,en,blog,original,2026-11
 press-2012,,,Le Journal,https://journal.example/twitter,,2012,fr,press,unknown,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import audit
 import build_db
 import validate
 from conftest import ROOT
@@ -77,6 +78,30 @@ def test_browsing_tables(built: Path):
 ])
 def test_figure_title(language: str, qualifier: str | None, value: float, metric: str, unit: str, line: str):
     assert build_db.figure_title(language, "Orange", "orange", metric, unit, qualifier, value, "2012") == line
+
+
+@pytest.mark.parametrize(("supported", "judged", "low", "high"), [(97, 126, 68.9, 83.5), (0, 10, 0.0, 27.8), (10, 10, 72.2, 100.0)])
+def test_wilson_interval(supported: int, judged: int, low: float, high: float):
+    """Against scipy.stats.binomtest(...).proportion_ci(method="wilson")."""
+    assert (build_db.wilson(supported, judged, -1), build_db.wilson(supported, judged, 1)) == (low, high)
+    assert build_db.wilson(0, 0, 1) is None
+
+
+def test_precision_counts_what_could_be_judged(built: Path):
+    found = {row[0]: row[1:] for row in rows(built, "select * from precision")}
+    assert found["all"] == (4, 1, 1, 33.3, 6.1, 79.2) and found["uses"] == (1, 1, 0, None, None, None) and found["events"][:3] == (2, 0, 1)
+
+
+def test_audit_draws_facts_that_nobody_audited(built: Path, capsys: pytest.CaptureFixture):
+    assert audit.main(["--db", str(built), "--draw", "9", "--seed", "3"]) == 0
+    drawn = {line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]}
+    audited = {row[0] for row in rows(built, "select fact from audits")}
+    assert drawn == {row[0] for row in rows(built, "select fact from facts")} - audited and len(drawn) == 3
+    assert audit.main(["--db", str(built)]) == 0
+    assert "all: 1 of 3 facts that could be judged are supported in every field, 33.3 %" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as refused:
+        audit.main(["--db", "nowhere.db"])
+    assert refused.value.code == 2 and "build it first" in capsys.readouterr().err
 
 
 def test_facts_and_citations_join_all_tables(built: Path):
