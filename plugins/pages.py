@@ -107,10 +107,12 @@ def extra_template_vars(datasette):
 def target_of(row, column: str, value: str, table: str | None, datasette) -> tuple:
     """Return (table, id) of the row that a cell of a table, or of a query if table is None, seems to lead to; else fewer, or None in them."""
 
-    def cell(name: str) -> str | None:
+    def cell(name: str) -> object:
         found = row[name] if name in row.keys() else None
         return found["value"] if isinstance(found, dict) else found
 
+    if column == "fact" and cell("stands") == 0:
+        return ()
     if column in ("fact", "first_trace_in") or (table == "search" and column in ("id", "title", "title_fr")):
         return tuple(str(cell("id") if table == "search" else value).split("/", 1))
     if column in NAMES:

@@ -229,6 +229,10 @@ def test_rows_are_stored_in_the_order_of_their_keys(db: sqlite3.Connection, tabl
     assert stored and stored == sorted(stored)
 
 
+def test_audits_say_whether_their_row_still_stands(db: sqlite3.Connection):
+    assert not listed(db, "select fact from audits where stands != (fact in (select fact from facts))") and one(db, "select sum(stands = 0) from audits") > 0
+
+
 def test_facts_of_an_organisation_are_found_by_index(db: sqlite3.Connection):
     plan = [row[3] for row in db.execute("explain query plan select * from facts where organisation = 'orange'")]
     assert len(plan) == 1 and "USING INDEX" in plan[0] and "(organisation=?)" in plan[0], plan
