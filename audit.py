@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         writer.writerow(["fact", "date", "dating", "title", "sources"])
         writer.writerows(draw(db, options.draw, options.seed))
     else:
-        for name, audited, unreachable, supported, percent, low, high in db.execute("SELECT * FROM precision ORDER BY id"):
-            print(f"{name}: {supported} of {audited - unreachable} facts that could be judged are supported in every field, {percent} % (95 % interval {low} to {high}); {audited} drawn")
+        for sample, table, audited, unreachable, supported, percent, low, high in db.execute('SELECT sample, coalesce("table", \'all\'), audited, unreachable, supported, percent, low, high FROM precision ORDER BY date, id'):
+            print(f"sample {sample}, {table}: {supported} of {audited - unreachable} facts that could be judged are supported in every field, {percent} % (95 % interval {low} to {high}); {audited} drawn")
     db.close()
     return 0
 

@@ -14,6 +14,7 @@ FRENCH = {
 
 # The query of the first page of a table that is sorted from the last to the first.
 DESCENDING = re.compile(r"select [\w\s,\[\]]+ from [\w\[\]]+ (where .*)?order by [\w\[\]]+ desc(?= limit \d+$)", re.DOTALL)
+ENGLISH = {"locator", "remark"}  # prose that is written in English alone
 COMPOUND = re.compile(r"\b(union|intersect|except)\b", re.IGNORECASE)
 
 
@@ -94,7 +95,8 @@ def extra_template_vars(datasette):
         shown = []
         for name in names:
             twin = twin_of(name, cells) if datasette.language() == "fr" else None
-            shown.append((name, cells[twin], None) if twin and not blank(cells[twin]) else (name, cells[name], "en" if twin and not blank(cells[name]) else None))
+            foreign = (twin or name in ENGLISH) and datasette.language() == "fr" and not blank(cells[name])
+            shown.append((name, cells[twin], None) if twin and not blank(cells[twin]) else (name, cells[name], "en" if foreign else None))
         return shown
 
     def without_twins(names: list[str]) -> list[str]:

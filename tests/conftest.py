@@ -23,20 +23,20 @@ comcast,Comcast,,company,telecoms,US,,1963,Q1113804,https://www.comcast.com/
 orange,Orange,France Télécom,company,telecoms,FR,,,,
 orange-business,Orange Business,,company,telecoms,FR,orange,,,
 """,
-    "accounts": """id,handle,organisation,role,numeric_id,language,opened,opened_dating,closed,closed_how,successor,sources,added
-comcastcares,ComcastCares,comcast,customer_service,,en,2008-04,stated,2019,renamed,,blog-2008,2026-11-24
-orange_conseil,Orange_conseil,orange,customer_service,,fr,2011,by,,,,press-2012 (line 3); !blog-2008 (2010),2026-11-24
+    "accounts": """id,handle,organisation,role,numeric_id,language,opened,opened_dating,closed,closed_how,successor,sources,added,checked
+comcastcares,ComcastCares,comcast,customer_service,,en,2008-04,stated,2019,renamed,,blog-2008,2026-11-24,2026-11-25
+orange_conseil,Orange_conseil,orange,customer_service,,fr,2011,by,,,,press-2012 (line 3); !blog-2008 (2010),2026-11-24,
 """,
-    "events": """id,organisation,account,type,date,dating,title,title_fr,summary,summary_fr,sources,added
-comcast-2008-service-launched,comcast,comcastcares,service_launched,2008-04,stated,Comcast opens a help desk,,,,blog-2008; press-2012,2026-11-24
-orange-2012-award,orange,,award,2012,inferred,Orange wins a prize,Orange gagne un prix,Dated from the article of 2012.,Daté d'après l'article de 2012.,press-2012,2026-11-24
+    "events": """id,organisation,account,type,date,dating,title,title_fr,summary,summary_fr,sources,added,checked
+comcast-2008-service-launched,comcast,comcastcares,service_launched,2008-04,stated,Comcast opens a help desk,,,,blog-2008; press-2012,2026-11-24,
+orange-2012-award,orange,,award,2012,inferred,Orange wins a prize,Orange gagne un prix,Dated from the article of 2012.,Daté d'après l'article de 2012.,press-2012,2026-11-24,
 """,
-    "uses": """id,organisation,account,type,since,until,dating,posture,title,title_fr,summary,summary_fr,sources,added
-orange-2011-customer-service,orange,orange_conseil,customer_service,2011-06-14,2014,stated,answering,Orange answers customers,Orange répond aux clients,,,press-2012,2026-11-24
+    "uses": """id,organisation,account,type,since,until,dating,posture,title,title_fr,summary,summary_fr,sources,added,checked
+orange-2011-customer-service,orange,orange_conseil,customer_service,2011-06-14,2014,stated,answering,Orange answers customers,Orange répond aux clients,,,press-2012,2026-11-24,
 """,
-    "figures": """id,organisation,account,cohort,metric,value,qualifier,date,dating,summary,summary_fr,sources,added
-comcast-2009-followers,comcast,comcastcares,,followers,22000,about,2009-09,stated,,,press-2012,2026-11-24
-cac-40-2012-03-share,,,cac-40-2012-03,share_with_account,62.5,exact,2012-03,published,,,press-2012,2026-11-24
+    "figures": """id,organisation,account,cohort,metric,value,qualifier,date,dating,summary,summary_fr,sources,added,checked
+comcast-2009-followers,comcast,comcastcares,,followers,22000,about,2009-09,stated,,,press-2012,2026-11-24,
+cac-40-2012-03-share,,,cac-40-2012-03,share_with_account,62.5,exact,2012-03,published,,,press-2012,2026-11-24,
 """,
     "cohorts": """id,name,name_fr,kind,country,year,size,description,description_fr,sources
 cac-40-2012-03,"CAC 40, March 2012",CAC 40 de mars 2012,stock_index,FR,2012,40,,,

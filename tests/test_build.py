@@ -89,7 +89,8 @@ def test_wilson_interval(supported: int, judged: int, low: float, high: float):
 
 def test_precision_counts_what_could_be_judged(built: Path):
     found = {row[0]: row[1:] for row in rows(built, "select * from precision")}
-    assert found["all"] == (4, 1, 1, 33.3, 6.1, 79.2) and found["uses"] == (1, 1, 0, None, None, None) and found["events"][:3] == (2, 0, 1)
+    assert found["1"] == ("1", "2026-11-25", None, 4, 1, 1, 33.3, 6.1, 79.2)
+    assert found["1--uses"] == ("1", "2026-11-25", "uses", 1, 1, 0, None, None, None) and found["1--events"][3:6] == (2, 0, 1)
 
 
 def test_audit_draws_facts_that_nobody_audited(built: Path, capsys: pytest.CaptureFixture):
@@ -98,16 +99,16 @@ def test_audit_draws_facts_that_nobody_audited(built: Path, capsys: pytest.Captu
     audited = {row[0] for row in rows(built, "select fact from audits")}
     assert drawn == {row[0] for row in rows(built, "select fact from facts")} - audited and len(drawn) == 3
     assert audit.main(["--db", str(built)]) == 0
-    assert "all: 1 of 3 facts that could be judged are supported in every field, 33.3 %" in capsys.readouterr().out
+    assert "sample 1, all: 1 of 3 facts that could be judged are supported in every field, 33.3 %" in capsys.readouterr().out
     with pytest.raises(SystemExit) as refused:
         audit.main(["--db", "nowhere.db"])
     assert refused.value.code == 2 and "build it first" in capsys.readouterr().err
 
 
 def test_facts_and_citations_join_all_tables(built: Path):
-    assert rows(built, "select fact, organisation, account, date, year, type_fr, title, added, sources, contradicted from facts where \"table\" = 'accounts' order by id") == [
-        ("accounts/comcastcares", "comcast", "comcastcares", "2008-04", 2008, "Service client", "@ComcastCares", "2026-11-24", 1, 0),
-        ("accounts/orange_conseil", "orange", "orange_conseil", "2011", 2011, "Service client", "@Orange_conseil", "2026-11-24", 1, 1)]
+    assert rows(built, "select fact, organisation, account, date, year, type_fr, title, added, checked, sources, contradicted from facts where \"table\" = 'accounts' order by id") == [
+        ("accounts/comcastcares", "comcast", "comcastcares", "2008-04", 2008, "Service client", "@ComcastCares", "2026-11-24", "2026-11-25", 1, 0),
+        ("accounts/orange_conseil", "orange", "orange_conseil", "2011", 2011, "Service client", "@Orange_conseil", "2026-11-24", None, 1, 1)]
     assert rows(built, "select \"table\", count(*) from facts group by 1") == [("accounts", 2), ("events", 2), ("figures", 2), ("uses", 1)]
     assert rows(built, "select fact, until, posture from facts where until is not null") == [("uses/orange-2011-customer-service", "2014", "answering")]
     assert rows(built, "select cohort, value, unit, qualifier, summary from facts where cohort is not null") == [("cac-40-2012-03", 62.5, "percent", "exact", None)]
@@ -253,11 +254,12 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "inferred without reason": (change("events", "Dated from the article of 2012.", ""), "events.csv:3: summary:"),
     "organisation and cohort": (change("figures", "share,,,cac", "share,orange,,cac"), "figures.csv:3: organisation:"),
     "duplicate id": (add("organisations", "orange,Orange SA,,company,telecoms,FR,,,,"), 'organisations.csv:5: id: "orange" stands already in line 3'),
-    "duplicate handle": (add("accounts", "comcastcares,Comcastcares,comcast,corporate,,en,,unknown,,,,blog-2008,2026-11-24"), 'accounts.csv:4: id: "comcastcares" stands already in line 2'),
+    "duplicate handle": (add("accounts", "comcastcares,Comcastcares,comcast,corporate,,en,,unknown,,,,blog-2008,2026-11-24,"), 'accounts.csv:4: id: "comcastcares" stands already in line 2'),
     "duplicate address": (change("sources", "https://journal.example/twitter", "https://blog.example/2008/desk"), "sources.csv:3: url:"),
     "id of another form": (change("organisations", "orange-business", "Orange_Business"), 'organisations.csv:4: id: "Orange_Business" does not have the form'),
     "blank name": (change("organisations", "comcast,Comcast,", "comcast,,"), "organisations.csv:2: name: is blank; this column needs a value"),
-    "not dated": (change("events", ",2026-11-24", ","), "events.csv:2: added: is blank; this column needs a value"),
+    "not dated": (change("events", ",2026-11-24,", ",,"), "events.csv:2: added: is blank; this column needs a value"),
+    "checked before it was added": (change("accounts", ",2026-11-24,2026-11-25", ",2026-11-24,2026-11-23"), 'accounts.csv:2: checked: "2026-11-23" is before added "2026-11-24"'),
     "added in the future": (change("events", ",2026-11-24", ",2999-01-01"), 'events.csv:2: added: "2999-01-01" is in the future'),
     "no source": (change("uses", ",press-2012", ","), "uses.csv:2: sources: is blank; this column needs a value"),
     "unknown source": (change("uses", ",press-2012", ",pres-2012"), 'uses.csv:2: sources: "pres-2012" is not in sources.csv, did you mean "press-2012"; correct it'),
@@ -278,8 +280,8 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "NUL": (raw("events", b"help desk", b"help\0desk"), "events.csv:2: has a NUL byte; remove it"),
     "quoted newline": (change("events", "Comcast opens a help desk", '"Comcast opens\na help desk"'), "events.csv:2: title: holds the control character U+000A"),
     "open quote": (change("events", "Comcast opens", '"Comcast opens'), "events.csv:2: unexpected end of data; check quotes"),
-    "too few cells": (change("events", ",,,,blog-2008", ",blog-2008"), "events.csv:2: 9 cells where the first line has 12"),
-    "too many cells": (change("events", ",,,,blog-2008", ",,,,,,blog-2008"), "events.csv:2: 14 cells where the first line has 12"),
+    "too few cells": (change("events", ",,,,blog-2008", ",blog-2008"), "events.csv:2: 10 cells where the first line has 13"),
+    "too many cells": (change("events", ",,,,blog-2008", ",,,,,,blog-2008"), "events.csv:2: 15 cells where the first line has 13"),
     "10 MB cell": (change("events", "a help desk", "x" * 10_000_000), "events.csv:2: field larger than field limit"),
     "descriptor is not JSON": (lambda d: (d / "datapackage.json").write_text("{"), "datapackage.json:1: cannot be read"),
     "descriptor is missing": (lambda d: (d / "datapackage.json").unlink(), "datapackage.json:1: cannot be read"),

@@ -454,6 +454,27 @@ def test_cohort_page_sorts_and_says_what_is_not_there(server: str):
     assert get(address + "?_sort=nothing")[0] == 200
 
 
+def test_what_is_not_known_counts_the_rows(db: sqlite3.Connection, server: str):
+    text = get(f"{server}/what-is-not-known")[2].decode()
+    shown = {title: re.findall(r'<th scope="row">(.*?)</th>((?:<td class="n">[^<]*</td>)+)', part) for title, part in re.findall(r'<h2 id="([a-z-]+)">(.*?)(?=<h2|</main>)', text, re.S)}
+    numbers = lambda cells: [int(number.replace(",", "")) for number in re.findall(r">([\d,]+)<", cells)]  # noqa: E731
+    years = {re.sub("<.*?>", "", head): numbers(cells) for head, cells in shown["coverage-by-year"]}
+    assert years["2009"][:4] == [db.execute(f"select count(*) from facts where year = 2009 and [table] = '{table}'").fetchone()[0] for table in ("accounts", "events", "uses", "figures")]
+    assert sum(sum(row[:4]) for row in years.values()) == db.execute("select count(*) from facts").fetchone()[0]
+    assert sum(numbers(cells)[0] for _, cells in shown["coverage-by-country"]) == db.execute("select count(*) from organisations").fetchone()[0]
+    types = {re.sub("<.*?>", "", head): numbers(cells) for head, cells in shown["coverage-by-type"]}
+    assert types["Events: Crisis"][:2] == list(db.execute("select count(*), count(distinct organisation) from events where type = 'crisis'").fetchone())
+    assert len(shown["coverage-by-cohort"]) == db.execute("select count(distinct cohort) from cohort_members").fetchone()[0] and len(shown["coverage-by-column"]) > 30
+    for gap in db.execute("select title from gaps"):
+        assert gap[0] in text
+
+
+def test_fact_says_when_it_was_read_again(db: sqlite3.Connection, server: str):
+    for condition, said in (("checked is not null", True), ("checked is null", False)):
+        fact = db.execute(f"select fact from facts where [table] = 'events' and {condition} order by fact").fetchone()[0]
+        assert ("Relu face à une de ses sources le" in get(f"{server}/fr/twittosphere/{fact}")[2].decode()) == said
+
+
 def test_feed_holds_what_was_added_last(db: sqlite3.Connection, server: str):
     text = get(f"{server}/fr/feed.atom")[2].decode()
     newest = db.execute("select max(added) from facts").fetchone()[0]
