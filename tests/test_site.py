@@ -433,7 +433,7 @@ def test_organisation_page_is_structured_and_shows_disagreement(db: sqlite3.Conn
     text = get(f"{server}/twittosphere/organisations/societe-generale")[2].decode()
     data = json.loads(re.search(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[1])
     assert data["@type"] == "Organization" and data["name"] == "Société Générale" and "https://twitter.com/Societegenerale" in data["sameAs"]
-    assert re.search(r'class="contradicts">Source \d+ disagrees: 2019-12-28<', text)
+    assert re.search(r'class="contradicts">Source \d+ disagrees: <span lang="en">2019-12-28<', text)
     assert text.index("publishes job offers") < text.index("tweets about the VivaTech fair")
     text = get(f"{server}/twittosphere/organisations/societe-generale?_order=newest")[2].decode()
     assert text.index("publishes job offers") > text.index("tweets about the VivaTech fair")
