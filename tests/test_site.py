@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import hashlib
+import html
 import io
 import json
 import re
@@ -466,7 +467,7 @@ def test_what_is_not_known_counts_the_rows(db: sqlite3.Connection, server: str):
     assert types["Events: Crisis"][:2] == list(db.execute("select count(*), count(distinct organisation) from events where type = 'crisis'").fetchone())
     assert len(shown["coverage-by-cohort"]) == db.execute("select count(distinct cohort) from cohort_members").fetchone()[0] and len(shown["coverage-by-column"]) > 30
     for gap in db.execute("select title from gaps"):
-        assert gap[0] in text
+        assert gap[0] in html.unescape(text)
 
 
 def test_fact_says_when_it_was_read_again(db: sqlite3.Connection, server: str):
