@@ -2,6 +2,7 @@ WITH counted AS (
   SELECT m.cohort, CAST(substr(min(a.opened), 1, 4) AS INTEGER) AS year
   FROM cohort_members m
   JOIN accounts a ON a.id = m.account AND a.opened_dating = 'stated'
+    AND a.role NOT IN ('spoof', 'squatted', 'unofficial')
   GROUP BY m.cohort, m.organisation
 ),
 per_year AS (
