@@ -51,7 +51,7 @@ def test_size(db: sqlite3.Connection, what: str, sql: str, least: int):
     ("accounts", "opened is not null", 90), ("accounts", "numeric_id is not null", 40), ("accounts", "role != 'unknown'", 90),
     ("events", "dating in ('stated', 'published')", 60), ("events", "title_fr is not null", 97), ("uses", "title_fr is not null", 97),
     ("events", "summary is null or summary_fr is not null", 97), ("uses", "summary is null or summary_fr is not null", 97), ("figures", "summary is null or summary_fr is not null", 97),
-    ("sources", "title is not null", 40), ("sources", "published is not null", 74), ("sources", "kind != 'other'", 95),
+    ("sources", "title is not null", 40), ("sources", "published is not null", 75), ("sources", "kind != 'other'", 95),
     ("sources", "language != 'unknown'", 90), ("sources", "form != 'unknown'", 80),
 ])
 def test_filled(db: sqlite3.Connection, table: str, filled: str, least_percent: int):
@@ -98,6 +98,13 @@ def test_bound_of_an_opening_does_not_rest_on_an_estimate(db: sqlite3.Connection
         where a.opened_dating = 'by'
           and not exists (select 1 from account_sources s join sources p on p.id = s.source where s.account = a.id and p.published <= a.opened || '~')
         group by a.id having sum(f.dating != 'inferred') = 0""")
+
+
+@pytest.mark.parametrize("table, column", [("events", "date"), ("uses", "since"), ("figures", "date")])
+def test_bound_of_an_opening_is_not_later_than_what_the_account_did(db: sqlite3.Connection, table: str, column: str):
+    assert not listed(db, f"""
+        select a.id || ': ' || a.opened || ', ' || f.id || ': ' || f.{column} from {table} f join accounts a on a.id = f.account
+        where a.opened_dating = 'by' and f.dating != 'inferred' and substr(f.{column}, 1, length(a.opened)) < substr(a.opened, 1, length(f.{column}))""")
 
 
 @pytest.mark.parametrize("table", ["events", "uses", "figures"])
