@@ -171,7 +171,7 @@ def test_members_of_an_index_all_have_a_finding(db: sqlite3.Connection, cohort: 
     assert len(findings) >= members and sum(finding == "account_found" for finding in findings) >= found
 
 
-@pytest.mark.parametrize("cohort", ["french-deputies-2023-04", "french-senators-2023-04", "french-deputies-14th-legislature", "french-deputies-15th-legislature"])
+@pytest.mark.parametrize("cohort", ["french-deputies-2023-01", "french-senators-2023-01", "french-deputies-14th-legislature", "french-deputies-15th-legislature"])
 def test_parliament_curves_rise_to_their_size(db: sqlite3.Connection, cohort: str):
     totals = listed(db, f"select cumulative from adoption where cohort = '{cohort}' order by year")
     assert totals == sorted(totals) and totals[-1] <= one(db, "select size from cohorts where id = ?", cohort)
