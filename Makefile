@@ -17,7 +17,7 @@ bench: twittosphere.db .venv/test  ## page and build times, as ratios; Lighthous
 	.venv/bin/python benchmarks/lighthouse.py
 
 twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
-	.venv/bin/python build_db.py
+	.venv/bin/python build_db.py --gzip
 
 .venv/run: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -29,4 +29,4 @@ twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
 	touch $@
 
 clean:
-	rm -rf .venv twittosphere.db inspect-data.json .*.building *.egg-info build
+	rm -rf .venv twittosphere.db twittosphere.db.gz inspect-data.json .*.building *.egg-info build

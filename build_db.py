@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build the Twittosphère database: data/ → twittosphere.db.
 
-    build_db.py [--data DIR] [--out FILE] [--check]
+    build_db.py [--data DIR] [--out FILE] [--gzip] [--check]
 
 data/datapackage.json is the only declaration of tables and columns: the SQLite
 schema, the validation and the documentation inside the database come from it.
@@ -9,11 +9,13 @@ Exit status: 0 built or valid, 1 refused (every error is printed), 2 wrong usage
 """
 
 import argparse
+import gzip
 import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -218,8 +220,8 @@ def verify(db: sqlite_utils.Database) -> None:
         db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
 
 
-def build(directory: Path, target: Path) -> dict[str, int]:
-    """Build target from a data directory and return the rows per table.
+def build(directory: Path, target: Path, compress: bool = False) -> dict[str, int]:
+    """Build target from a data directory, and if told so target.gz, and return the rows per table.
 
     Works on a file beside the target and moves it into place at the end, with the
     inspect-data.json that makes Datasette serve it as immutable. Raises Invalid,
@@ -246,20 +248,35 @@ def build(directory: Path, target: Path) -> dict[str, int]:
         # Search indexes are left out: Datasette works through all tables that it is told of for each listing.
         counts = {table: db[table].count for table in db.table_names() if "_fts" not in table}
         db.close()
-        publish(draft, target, inspect, counts)
+        publish(draft, target, inspect, counts, compress)
     finally:
         draft.unlink(missing_ok=True)
+        zipped(draft).unlink(missing_ok=True)
     return {resource["name"]: counts[resource["name"]] for resource in package["resources"]}
 
 
-def publish(draft: Path, target: Path, inspect: Path, counts: dict[str, int]) -> None:
-    """Put the verified draft in place of target, on disk before its name changes."""
+def zipped(path: Path) -> Path:
+    """Return the name of the compressed variant of a database."""
+    return path.with_name(path.name + ".gz")
+
+
+def publish(draft: Path, target: Path, inspect: Path, counts: dict[str, int], compress: bool) -> None:
+    """Put the verified draft in place of target, on disk before its name changes; an older target.gz goes."""
     os.chmod(draft, 0o644)
-    content = draft.read_bytes()
-    facts = {"hash": hashlib.sha256(content).hexdigest(), "size": len(content), "file": target.name, "tables": {name: {"count": count} for name, count in counts.items()}}
+    if compress:
+        progress("compressing")
+        with draft.open("rb") as plain, zipped(draft).open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+            shutil.copyfileobj(plain, packed, 1 << 20)
+        os.chmod(zipped(draft), 0o644)
+    with draft.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {"hash": digest, "size": draft.stat().st_size, "file": target.name, "tables": {name: {"count": count} for name, count in counts.items()}}
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
+    zipped(target).unlink(missing_ok=True)  # never beside a database that it does not hold
     os.replace(draft, target)
+    if compress:
+        os.replace(zipped(draft), zipped(target))
     aside = inspect.with_name(inspect.name + ".building")
     aside.write_text(json.dumps({target.stem: facts}, indent=1) + "\n", encoding="utf-8")
     os.replace(aside, inspect)
@@ -279,13 +296,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the Twittosphère database from its CSV tables.")
     parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="directory with datapackage.json (default: data)")
     parser.add_argument("--out", type=Path, default=ROOT / f"{DATABASE}.db", metavar="FILE", help="database to write (default: twittosphere.db)")
+    parser.add_argument("--gzip", action="store_true", help="write FILE.gz too, for visitors to download")
     parser.add_argument("--check", action="store_true", help="check the data and write nothing")
     options = parser.parse_args(arguments)
     try:
         if options.check:
             counts = {name: len(rows) for name, rows in load_data(options.data)[1].items()}
         else:
-            counts = build(options.data, options.out)
+            counts = build(options.data, options.out, options.gzip)
     except Invalid as invalid:
         progress("")
         errors = invalid.args[0]

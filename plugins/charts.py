@@ -1,5 +1,9 @@
 """Charts as SVG drawn on the server: /charts/NAME.svg, declared in metadata.yml under plugins: charts."""
 
+import base64
+import hashlib
+import html
+import re
 import sqlite3
 from urllib.parse import urlencode
 
@@ -30,9 +34,16 @@ DASHES = [None, "9,5", "2,4", "12,4,2,4"]
 def without_scripts(root):
     """Take pygal's own script and what it would show out of the drawing: the page has a table instead of tooltips."""
     for parent in root.iter():
-        for extra in [child for child in parent if str(child.tag).endswith(("script", "desc"))]:
+        for extra in [child for child in parent if str(child.tag).endswith(("script", "desc")) or "tooltip" in child.get("class", "")]:
             parent.remove(extra)
     return root
+
+
+def policy(svg: str) -> str:
+    """Return the content security policy of a drawing: its own style sheet and nothing else. The text in it is escaped."""
+    sheet = html.unescape(re.search("<style[^>]*>(.*?)</style>", svg, re.DOTALL)[1])
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
 
 
 def position(x: int | str) -> float:
@@ -122,7 +133,7 @@ def register_routes():
         else:
             x_title += f" – Twittosphère {datasette.jinja_env.globals['package']()['version']}"
         svg = draw(declared["kind"], title, x_title, y_title, rows, lang, size, scheme)
-        return Response(svg, content_type="image/svg+xml; charset=utf-8", headers={"cache-control": f"max-age={datasette.setting('default_cache_ttl')}"})
+        return Response(svg, content_type="image/svg+xml; charset=utf-8", headers={"cache-control": f"max-age={datasette.setting('default_cache_ttl')}", "content-security-policy": policy(svg)})
 
     return [(r"^/charts/(?P<name>[a-z0-9-]+)\.svg$", chart)]
 

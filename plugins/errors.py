@@ -1,6 +1,9 @@
 """Error pages that say what happened and what to try."""
 
 import difflib
+import sqlite3
+import sys
+import traceback
 
 from datasette import handle_exception as datasettes_own
 from datasette import hookimpl
@@ -10,6 +13,15 @@ from datasette.utils.asgi import Base400, NotFound, Response
 from datasette.views.base import DatasetteError
 
 from build_db import DATABASE
+
+# What SQLite and Python say of a request that cannot be answered; a damaged file is another matter (sqlite3.DatabaseError).
+ASKED_WRONGLY = (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.Warning, OverflowError, ValueError)
+
+
+def asked_wrongly(exception: Exception, request, path: str) -> bool:
+    """Tell whether the request is at fault. Datasette does not check _through, _facet={}, a _nocol that it sorts by, and the .csv of a page without a table."""
+    stumbled = path.endswith(".csv") or any(name.startswith("_") for name in request.args)
+    return isinstance(exception, ASKED_WRONGLY) or (stumbled and isinstance(exception, (KeyError, TypeError)))
 
 
 async def nearby(datasette, path: str) -> list[tuple[str, str]]:
@@ -31,18 +43,27 @@ def startup():
 
 @hookimpl
 def handle_exception(datasette, request, exception):
-    """Render error.html with what was asked for; JSON and unforeseen errors are left to Datasette."""
+    """Render error.html, or JSON, or a line of text for CSV, with what was asked for and what to try."""
     path = request.scope.get("route_path", request.path).partition("?")[0]
-    if not isinstance(exception, (Base400, DatasetteError)) or path.endswith((".json", ".csv")):
-        return datasettes_own.handle_exception(datasette, request, exception)
+    if asked_wrongly(exception, request, path):
+        exception = DatasetteError(f"This cannot be answered: {exception}.", status=400)
+    if not isinstance(exception, (Base400, DatasetteError)):
+        print("".join(traceback.format_exception(exception)), file=sys.stderr)
+        exception = DatasetteError("Something went wrong here.", status=500)  # nobody outside learns more
+    elif exception.status == 500:
+        exception.status = 400  # what Datasette says of a column that is not there
+    timed_out = getattr(exception, "title", None) == "SQL Interrupted"
+    said = "The query took too long." if timed_out else exception.args[0] if exception.args else getattr(exception, "message", "")
+    if path.endswith(".json"):
+        return Response.json({"ok": False, "error": said, "status": exception.status, "title": getattr(exception, "title", None)}, status=exception.status)
+    if path.endswith(".csv"):
+        return Response.text(said + "\n", status=exception.status)
 
     async def page():
-        timed_out = getattr(exception, "title", None) == "SQL Interrupted"
-        status = 400 if isinstance(exception, DatasetteError) else exception.status  # Datasette says 500 of a column that is not there
         context = {
-            "status": status, "error": exception.args[0] if exception.args else getattr(exception, "message", ""), "timed_out": timed_out, "sql": request.args.get("sql"),
+            "status": exception.status, "error": said, "timed_out": timed_out, "sql": request.args.get("sql"),
             "nearby": await nearby(datasette, path) if isinstance(exception, NotFound) else [], "words": path.rsplit("/", 1)[-1].replace("-", " ").replace("_", " "), "request": request, "urls": datasette.urls,
         }
-        return Response.html(await datasette.jinja_env.get_template("error.html").render_async(context), status=status)
+        return Response.html(await datasette.jinja_env.get_template("error.html").render_async(context), status=exception.status)
 
     return page

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
     for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
         (directory / name).symlink_to(ROOT / name)
-    build_db.build(ROOT / "data", directory / "twittosphere.db")
+    build_db.build(ROOT / "data", directory / "twittosphere.db", compress=True)
     return directory
 
 
@@ -93,26 +94,32 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@contextmanager
+def serving(site: Path):
+    """Run `datasette .` in a directory; give (its address, its process)."""
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "datasette", ".", "--host", "127.0.0.1", "--port", str(port)]
+    with (site / "server.log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=site, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"NO_PROXY": "127.0.0.1"})
+        try:
+            for _ in range(300):
+                try:
+                    urllib.request.urlopen(f"{address}/-/versions.json").close()
+                    break
+                except OSError:
+                    assert process.poll() is None, log.seek(0) or log.read()
+                    time.sleep(0.1)
+            yield address, process
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
 @pytest.fixture(scope="session")
 def server(site: Path):
     """The address of a running `datasette .` with the real database."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "datasette", ".", "--host", "127.0.0.1", "--port", str(port)]
-    log = (site / "server.log").open("w+")
-    process = subprocess.Popen(command, cwd=site, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"NO_PROXY": "127.0.0.1"})
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/-/versions.json").close()
-                break
-            except OSError:
-                assert process.poll() is None, log.seek(0) or log.read()
-                time.sleep(0.1)
+    with serving(site) as (address, _):
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 @pytest.fixture(scope="session")

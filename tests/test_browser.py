@@ -11,10 +11,11 @@ SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "hei
 
 @pytest.fixture(params=SIZES)
 def page(request: pytest.FixtureRequest, browser, server: str):
-    """A page of each size; the test fails on a script error, a failed request or one that leaves the server."""
+    """A page of each size; the test fails on a script error, a refusal by the security policy, a failed request or one that leaves the server."""
     context = browser.new_context(viewport=SIZES[request.param], base_url=server, accept_downloads=True)
     page, trouble = context.new_page(), []
     page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)  # what the content security policy refuses, too
     page.on("request", lambda made: None if made.url.startswith((server, "data:", "blob:")) else trouble.append(made.url))
     page.on("response", lambda answer: trouble.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
     yield page

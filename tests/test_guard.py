@@ -1,0 +1,233 @@
+"""What a hostile visitor gets, and what the others notice of it; the database as a file."""
+
+import gzip
+import http.client
+import json
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, SMALL, serving
+
+ENDLESS = "with recursive a(n) as (select 1 union all select n + 1 from a) select count(*) from a"
+GROWING = "with recursive a(s) as (select 'x' union all select s || s from a limit 40) select max(length(s)) from a"
+REFUSED = [
+    "select length(zeroblob(999999000))", "select hex(randomblob(1e8))", "select printf('%.*c', 1000000000, 'x')", "select format('%1000000000d', 1)", "select printf('%.1000000f', 1)",
+    GROWING, "select replace(replace(replace(hex(hex(hex(hex(1)))), '3', hex('xxxxxxxxxxxxxxxxxxxxxxxx')), '7', hex(title || title || title)), '8', printf('%999d', 1)) from events join events b",
+    "select group_concat(a.title) from events a, events b", "select json_group_array(a.summary) from events a, facts b",
+    "select hex(fts3_tokenizer('simple'))", "select load_extension('x')", "select sqlite_source_id()", "select sqlite_compileoption_get(1)",
+    "select file from pragma_database_list()", "select * from pragma_compile_options", "select * from pragma_function_list", "select * from sqlite_stmt", "select * from dbstat", "select data from sqlite_dbpage",
+    "attach 'x.db' as x", "pragma database_list", "pragma hard_heap_limit = 0", "delete from events", "with a as (select 1) delete from events", "select 1; select 2", "vacuum into 'x.db'",
+    "select " + "1+" * 200 + "1", "select " + ", ".join(["1"] * 300), " union all ".join(["select 1"] * 30), "select '" + "x" * 7000 + "' like '" + "%x" * 200 + "'",
+]
+
+
+def fetch(address: str, method: str = "GET", headers: dict[str, str] = {}) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Fetch an address and return (status, headers, body), for refusals too."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method=method, headers=headers), timeout=60) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def asking(server: str, sql: str) -> str:
+    """Return the address of the JSON answer to a query."""
+    return f"{server}/twittosphere.json?{urllib.parse.urlencode({'sql': sql, '_shape': 'array'})}"
+
+
+def memory(process: subprocess.Popen) -> int:
+    """Return the megabytes of memory that a process holds at the most."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) // 1024
+
+
+def processor(process: subprocess.Popen) -> float:
+    """Return the seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+@pytest.fixture(scope="module")
+def guarded(site: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A server of its own, to be tormented: (address, process, directory)."""
+    directory = tmp_path_factory.mktemp("guarded")
+    for path in site.iterdir():
+        if path.name not in ("server.log", "twittosphere.db", "twittosphere.db.gz"):
+            (directory / path.name).symlink_to(path)
+    for name in ("twittosphere.db", "twittosphere.db.gz"):
+        shutil.copy(site / name, directory)
+    with serving(directory) as (address, process):
+        yield address, process, directory
+
+
+# --- SQL -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sql", REFUSED, ids=lambda sql: sql[:60])
+def test_sql_that_asks_too_much_is_refused(guarded, sql: str):
+    address, process, directory = guarded
+    status, _, body = fetch(asking(address, sql))
+    assert status == 400, body[:300]
+    assert str(directory).encode() not in body and b"site-packages" not in body
+    assert memory(process) < 200
+
+
+def test_an_endless_query_ends(guarded):
+    start = time.monotonic()
+    status, _, body = fetch(asking(guarded[0], ENDLESS))
+    assert status == 400 and b"Interrupted" in body and time.monotonic() - start < 5
+
+
+def test_a_long_result_is_refused_before_it_is_in_memory(guarded):
+    status, _, body = fetch(asking(guarded[0], "select (select group_concat(title) from events) from facts"))
+    assert status == 400 and b"longer than" in body
+    assert memory(guarded[1]) < 200
+
+
+@pytest.mark.parametrize(("sql", "answer"), [
+    ("select printf('%.2f %5s|%-4d|', 3.14159, 'ab', 7)", "3.14    ab|7   |"),
+    ("select format('%,d', 1234567)", "1,234,567"),
+    ("select json_group_array(n) from (with recursive a(n) as (select 1 union all select n + 1 from a where n < 4) select n from a)", "[1,2,3,4]"),
+    ("select count(*) from search_fts where search_fts match 'comcast'", None),
+])
+def test_ordinary_sql_is_answered(guarded, sql: str, answer: str | None):
+    status, _, body = fetch(asking(guarded[0], sql))
+    value = next(iter(json.loads(body)[0].values()))
+    assert status == 200 and (value == answer if answer else value > 10)
+
+
+# --- addresses -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "status"), [
+    ("/twittosphere/events?" + "&".join(["_facet=type"] * 7), 400), ("/twittosphere/events?" + "&".join(f"x{n}=1" for n in range(101)), 400), ("/twittosphere/events?title__contains=" + "x" * 9000, 414),
+    ("/-/databases.json", 404), ("/-/settings", 404), ("/-/threads.json", 404), ("/-/metadata.json", 404), ("/-/plugins.json", 404), ("/-/actor.json", 404), ("/-/permissions", 404),
+    ("/static/../twittosphere.db", 404), ("/-/static/..%2f..%2fapp.py", 404), ("/twittosphere/%2e%2e%2f%2e%2e%2fetc%2fpasswd", 404), ("/%00", 404),
+    ("/twittosphere/events?_next=x%0d%0aset-cookie:a=b", 200), ("/twittosphere/events?_size=999999", 400), ("/twittosphere/events?_sort=nothing", 400), ("/twittosphere/events?_where=1;drop", 400),
+])
+def test_addresses_that_ask_too_much(guarded, path: str, status: int):
+    found, headers, body = fetch(guarded[0] + path)
+    assert found == status, body[:200]
+    assert b"Traceback" not in body and b"site-packages" not in body and "set-cookie" not in headers
+
+
+def test_nothing_can_be_written(guarded):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert fetch(f"{guarded[0]}/twittosphere", method)[0] == 405
+
+
+# --- others, while somebody is hostile ---------------------------------------------
+
+
+def test_readers_do_not_wait_for_eight_endless_queries(guarded):
+    address, process, _ = guarded
+    hostile = [threading.Thread(target=fetch, args=(asking(address, ENDLESS + f" where n > {n}"),)) for n in range(8)]
+    for thread in hostile:
+        thread.start()
+    times = []
+    while any(thread.is_alive() for thread in hostile):
+        start = time.monotonic()
+        assert fetch(f"{address}/twittosphere/organisations/orange")[0] == 200
+        times.append(time.monotonic() - start)
+    times.sort()
+    assert len(times) > 20 and times[int(len(times) * 0.95)] < 1
+    assert memory(process) < 200
+
+
+def test_work_stops_when_the_visitor_leaves(guarded):
+    address, process, _ = guarded
+    with socket.create_connection(address.removeprefix("http://").split(":")) as left:
+        left.sendall(f"GET {asking('', ENDLESS)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        time.sleep(0.5)
+    time.sleep(0.2)
+    before = processor(process)
+    time.sleep(1)
+    assert processor(process) - before < 0.2
+
+
+@pytest.mark.parametrize("busy", ["an endless query", "a reader that does not read"])
+def test_a_stop_signal_ends_the_server(site: Path, busy: str):
+    path = asking("", ENDLESS) if busy == "an endless query" else "/twittosphere/facts.csv?_stream=on"
+    with serving(site) as (address, process):
+        with socket.create_connection(address.removeprefix("http://").split(":")) as visitor:
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            visitor.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            time.sleep(0.5)
+            start = time.monotonic()
+            process.terminate()
+            process.wait(10)
+            assert time.monotonic() - start < 3
+
+
+# --- headers --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/fr/", "/twittosphere", "/twittosphere/events", "/twittosphere/events.json", "/twittosphere/events.csv?_size=5", "/twittosphere/organisations/orange", "/twittosphere?sql=select+1", "/charts/adoption.svg",
+                                  "/static/twittosphere.css", "/-/static/app.css", "/twittosphere.db", "/nothing-here", "/twittosphere/events?_sort=nothing", "/twittosphere/events?title__contains=" + "x" * 9000])
+def test_headers(server: str, path: str):
+    _, headers, _ = fetch(server + path)
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy and "*" not in policy
+    assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] and headers["permissions-policy"]
+    kind = headers["content-type"].split(";")[0]
+    assert (headers["access-control-allow-origin"] == "*") == (kind in ("application/json", "text/csv"))
+
+
+# --- the file ----------------------------------------------------------------------
+
+
+def test_download_has_a_length_and_a_digest_and_resumes(guarded):
+    address, _, directory = guarded
+    whole = (directory / "twittosphere.db").read_bytes()
+    status, headers, body = fetch(f"{address}/twittosphere.db", "HEAD")
+    assert status == 200 and body == b"" and int(headers["content-length"]) == len(whole) and headers["accept-ranges"] == "bytes"
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    connection.request("GET", "/twittosphere.db")
+    first = connection.getresponse().read(len(whole) // 3)
+    connection.close()  # cut in the middle
+    status, part, rest = fetch(f"{address}/twittosphere.db", headers={"Range": f"bytes={len(first)}-", "If-Range": headers["etag"]})
+    assert status == 206 and part["content-range"] == f"bytes {len(first)}-{len(whole) - 1}/{len(whole)}"
+    assert first + rest == whole
+    assert fetch(f"{address}/twittosphere.db", headers={"Range": "bytes=5-", "If-Range": '"another"'})[0] == 200, "another version is sent whole"
+    assert fetch(f"{address}/twittosphere.db", headers={"Range": f"bytes={len(whole)}-"})[0] == 416
+    assert fetch(f"{address}/twittosphere.db", headers={"If-None-Match": headers["etag"]})[0] == 304
+
+
+def test_compressed_download(guarded):
+    address, _, directory = guarded
+    status, headers, body = fetch(f"{address}/twittosphere.db.gz")
+    assert status == 200 and "content-encoding" not in headers and len(body) == int(headers["content-length"]) < (directory / "twittosphere.db").stat().st_size / 2
+    assert gzip.decompress(body) == (directory / "twittosphere.db").read_bytes()
+    assert b"twittosphere.db.gz" in fetch(address + "/")[2]
+
+
+def test_a_database_replaced_under_a_running_server_is_not_mixed_with_it(site: Path, small: Path, tmp_path: Path):
+    directory = tmp_path / "site"
+    directory.mkdir()
+    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
+        (directory / name).symlink_to(ROOT / name)
+    for name in ("twittosphere.db", "inspect-data.json"):
+        shutil.copy(site / name, directory)
+    with serving(directory) as (address, _):
+        counts = lambda: {json.loads(fetch(asking(address, "select count(*) as n from organisations"))[2])[0]["n"] for _ in range(20)}  # noqa: E731
+        before, whole = counts(), (directory / "twittosphere.db").read_bytes()
+        subprocess.run([sys.executable, ROOT / "build_db.py", "--data", small, "--out", directory / "twittosphere.db"], check=True, stdout=subprocess.DEVNULL)
+        assert counts() == before and fetch(f"{address}/twittosphere.db")[2] == whole, "the former version is served until the server is started again"
+        assert fetch(f"{address}/twittosphere/organisations/orange-business")[0] == fetch(f"{address}/fr/twittosphere/organisations/orange-business")[0]
+    with serving(directory) as (address, _):
+        assert counts() == {SMALL["organisations"].count("\n") - 1}
+        copy = tmp_path / "copy.db"
+        copy.write_bytes(fetch(f"{address}/twittosphere.db")[2])
+        assert sqlite3.connect(copy).execute("select count(*) from organisations").fetchone()[0] in counts()
