@@ -9,6 +9,7 @@ Exit status: 0 built or valid, 1 refused (every error is printed), 2 wrong usage
 """
 
 import argparse
+import datetime
 import gzip
 import hashlib
 import json
@@ -19,13 +20,14 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import sqlite_utils
 
-from validate import Invalid, Row, load_data, progress
+from validate import Doubt, Invalid, check_data, plain_rows, progress, read_package
 
 ROOT = Path(__file__).resolve().parent
 DATABASE = "twittosphere"  # the name of the file, and of the database in Datasette
@@ -33,26 +35,33 @@ APPLICATION_ID = 0x54574954  # "TWIT", so that `file` and scripts can recognise 
 PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label", "type_en", "type_fr", "value", "locator", "until", "unit", "qualifier", "posture"}  # derived columns that nobody filters by
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
 NOT_KNOWN = ("unknown", "not_stated", "not_looked_for")  # words that stand for no knowledge, in any vocabulary
+BATCH = 5_000  # rows in memory at a time
 SPACE = "[ \u00a0\u202f]"
 TYPOGRAPHY = [  # what a curator types, and what French typography prints; spaces are never added where none was typed
-    (r"(?<=[^\W\d_])'", "’"),
-    (r"\.\.\.", "…"),
-    (r'"([^"]+)"', r"«\1»"),
-    (rf"«{SPACE}*", "«\u202f"),
-    (rf"{SPACE}*»", "\u202f»"),
-    (rf"{SPACE}+(?=[;!?])", "\u202f"),
-    (rf"{SPACE}+(?=:(?!\w))", "\u00a0"),
-    (rf"(?<=\d){SPACE}+(?=[%€$£])", "\u202f"),
-    (rf"(?<!\d)(\d{{1,3}}){SPACE}(?=\d{{3}}(?!\d))", "\\1\u202f"),
+    (marks, re.compile(pattern), printed) for marks, pattern, printed in (
+        ("'", r"(?<=[^\W\d_])'", "’"),
+        (".", r"\.\.\.", "…"),
+        ('"', r'"([^"]+)"', r"«\1»"),
+        ("«", rf"«{SPACE}*", "«\u202f"),
+        ("»", rf"{SPACE}*»", "\u202f»"),
+        (";!?", rf"{SPACE}+(?=[;!?])", "\u202f"),
+        (":", rf"{SPACE}+(?=:(?!\w))", "\u00a0"),
+        ("%€$£", rf"(?<=\d){SPACE}+(?=[%€$£])", "\u202f"),
+        ("0123456789", rf"(?<!\d)(\d{{1,3}}){SPACE}(?=\d{{3}}(?!\d))", "\\1\u202f"),
+    )
 ]
+ADDRESS = re.compile(r"(https?://\S+)")
 
 
 def french(text: str) -> str:
     """Return text with the quotes, apostrophes and unbreakable spaces of French typography; web addresses stay as they are."""
-    parts = re.split(r"(https?://\S+)", text)
-    for pattern, printed in TYPOGRAPHY:
-        parts[::2] = [re.sub(pattern, printed, part) for part in parts[::2]]
-    return "".join(parts)
+    if "://" in text:
+        parts = ADDRESS.split(text)
+        return "".join(part if place % 2 else french(part) for place, part in enumerate(parts))
+    for marks, pattern, printed in TYPOGRAPHY:
+        if any(map(text.__contains__, marks)):
+            text = pattern.sub(printed, text)
+    return text
 
 
 def figure_title(language: str, who: str, handle: str | None, metric: str, unit: str, qualifier: str | None, value: float, date: str) -> str:
@@ -110,25 +119,19 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
     db.execute(f'CREATE TABLE "{table["name"]}" (\n  ' + ",\n  ".join(parts) + "\n) STRICT")
 
 
-def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]], directory: Path) -> None:
+def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
     """Create and load every table: declared, joining facts and sources, and derived for browsing."""
-    db.conn.create_function("french", 1, french, deterministic=True)
+    db.conn.create_function("french", 1, lambda text: text and french(text), deterministic=True)
     db.conn.create_function("figure_title", 8, figure_title, deterministic=True)
     db.conn.create_function("wilson", 3, wilson, deterministic=True)
     for table in package["resources"] + package["joins"]:
         create_table(db, table)
-    for table in package["resources"]:
+    joins = {table["joins"]: table for table in package["joins"]}
+    for table in sorted(package["resources"], key=lambda table: "derived" in table):  # which look into those that are not
         progress(f"loading {table['name']}")
-        names = [field["name"] for field in table["schema"]["fields"] if field["name"] != "sources"]
-        insert(db, table["name"], names, ([row[name] for name in names] for row in tables[table["name"]]))
-    for table in package["joins"]:
-        names = [field["name"] for field in table["fields"]]
-        insert(db, table["name"], names, ((row["id"], *citation) for row in tables[table["joins"]] for citation in row["sources"]))
-    for table in package["resources"]:
-        for field in table.get("derived", []):
-            db.execute(f'UPDATE "{table["name"]}" SET "{field["name"]}" = {field["sql"]}')
-        typeset(db, table)
+        load(db, table, joins.get(table["name"]), directory)
     index(db, package["resources"] + package["joins"])
+    check(db, "foreign_key_check")
     db.execute("ANALYZE")  # else the queries below take the worst of two indexes
     for table in package["views"]:
         progress(f"deriving {table['name']}")
@@ -137,20 +140,31 @@ def fill(db: sqlite_utils.Database, package: dict, tables: dict[str, list[Row]],
         create_table(db, table)
         key = ", ".join(f'"{name}"' for name in key_of(table))
         db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {key}')
-        typeset(db, table)
         index(db, [table])
 
 
-def insert(db: sqlite_utils.Database, table: str, names: list[str], rows: Iterable[Sequence]) -> None:
-    """Load rows into a table, without sqlite-utils, which looks at every value to guess types that are declared."""
-    columns = ", ".join(f'"{name}"' for name in names)
-    db.conn.executemany(f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(names))})', rows)
+def load(db: sqlite_utils.Database, table: dict, join: dict | None, directory: Path) -> None:
+    """Load a table from its file, with its derived columns, French typography in the French ones, and its citations into the joining table.
 
-
-def typeset(db: sqlite_utils.Database, table: dict) -> None:
-    """Put French typography into the French columns of a table."""
-    for name in (field["name"] for field in columns_of(table) if field["name"].endswith("_fr")):
-        db.execute(f'UPDATE "{table["name"]}" SET "{name}" = french("{name}") WHERE "{name}" IS NOT NULL')
+    Without sqlite-utils, which looks at every value to guess types that are declared.
+    """
+    names = [field["name"] for field in table["schema"]["fields"] if field["name"] != "sources"]
+    derived = table.get("derived", [])
+    columns = ", ".join(f'"{name}"' for name in names + [field["name"] for field in derived])
+    given = ", ".join(f'? AS "{name}"' for name in names)
+    worked_out = "".join(f", french({field['sql']})" if field["name"].endswith("_fr") else f", {field['sql']}" for field in derived)
+    insert = f'INSERT INTO "{table["name"]}" ({columns}) SELECT *{worked_out} FROM (SELECT {given}) AS "{table["name"]}"'
+    cite = f'INSERT INTO "{join["name"]}" VALUES (?, ?, ?, ?)' if join else ""
+    in_french = [place for place, name in enumerate(names) if name.endswith("_fr")]
+    rows = plain_rows(table, directory / table["path"], datetime.date.today().isoformat())
+    while batch := list(islice(rows, BATCH)):
+        for values, _ in batch:
+            for place in in_french:
+                if values[place]:
+                    values[place] = french(values[place])
+        db.conn.executemany(insert, (values for values, _ in batch))
+        if join:
+            db.conn.executemany(cite, ((values[0], *citation) for values, cited in batch for citation in cited))
 
 
 def index(db: sqlite_utils.Database, tables: list[dict]) -> None:
@@ -181,7 +195,7 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
     counts = {table["name"]: db[table["name"]].count for table in declared}
     about = {
         "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
-        "digest": logical_digest(db, declared), "counts": json.dumps(counts),
+        "digest": logical_digest(db, package["resources"] + package["joins"]), "counts": json.dumps(counts),
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")
@@ -200,22 +214,27 @@ def count_filled(db: sqlite_utils.Database, table: dict) -> tuple[int, ...]:
 
 
 def logical_digest(db: sqlite_utils.Database, declared: list[dict]) -> str:
-    """Return the SHA-256 of all declared rows, in order of their keys: equal on any SQLite version."""
+    """Return the SHA-256 of all rows that were not derived from others, in order of their keys: equal on any SQLite version."""
     digest = hashlib.sha256()
     encode = json.JSONEncoder(ensure_ascii=False).encode
     for table in declared:
-        order = ", ".join(str(number) for number in range(1, len(columns_of(table)) + 1))
+        order = ", ".join(f'"{name}"' for name in key_of(table))
         for row in db.execute(f'SELECT * FROM "{table["name"]}" ORDER BY {order}'):
             digest.update(encode([table["name"], *row]).encode() + b"\n")
     return digest.hexdigest()
 
 
+def check(db: sqlite_utils.Database, pragma: str) -> None:
+    """Raise sqlite3.IntegrityError unless a pragma finds nothing."""
+    found = [row for row in db.execute(f"PRAGMA {pragma}") if row != ("ok",)]
+    if found:
+        raise sqlite3.IntegrityError(f"{pragma}: {found[:3]}")
+
+
 def verify(db: sqlite_utils.Database) -> None:
-    """Raise sqlite3.IntegrityError unless references, structure and search indexes are sound."""
+    """Raise sqlite3.IntegrityError unless structure, keys of derived tables and search indexes are sound."""
     for pragma in ("foreign_key_check", "integrity_check"):
-        found = [row for row in db.execute(f"PRAGMA {pragma}") if row != ("ok",)]
-        if found:
-            raise sqlite3.IntegrityError(f"{pragma}: {found[:3]}")
+        check(db, pragma)
     for table in db.table_names(fts5=True):
         db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
 
@@ -227,18 +246,16 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     inspect-data.json that makes Datasette serve it as immutable. Raises Invalid,
     OSError or sqlite3.Error; the former database then stands as it was.
     """
-    package, tables = load_data(directory)
+    package = read_package(directory)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent)
     os.close(handle)
     draft, inspect = Path(name), target.with_name("inspect-data.json")
     try:
         db = sqlite_utils.Database(draft)
-        for pragma in ("journal_mode = off", "synchronous = off", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
+        for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -65536", "threads = 2", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
             db.execute(f"PRAGMA {pragma}")
-        fill(db, package, tables, directory)
+        fill(db, package, directory)
         describe(db, package)
-        db.conn.commit()
-        db.vacuum()  # before the search indexes, which rest on row numbers that it may change
         progress("indexing")
         make_searchable(db, package["resources"] + package["views"])
         db.execute("ANALYZE")
@@ -249,6 +266,9 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
         counts = {table: db[table].count for table in db.table_names() if "_fts" not in table}
         db.close()
         publish(draft, target, inspect, counts, compress)
+    except (Doubt, sqlite3.IntegrityError):
+        check_data(directory)  # says what is wrong
+        raise
     finally:
         draft.unlink(missing_ok=True)
         zipped(draft).unlink(missing_ok=True)
@@ -301,15 +321,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.check:
-            counts = {name: len(rows) for name, rows in load_data(options.data)[1].items()}
+            counts = check_data(options.data)
         else:
             counts = build(options.data, options.out, options.gzip)
     except Invalid as invalid:
         progress("")
         errors = invalid.args[0]
-        print(errors.report(), f"{len(errors)} error{'s' if len(errors) > 1 else ''}; nothing was written.", sep="\n", file=sys.stderr)
+        print(errors.report(), f"{errors.count:,} error{'s' if errors.count > 1 else ''}; nothing was written.", sep="\n", file=sys.stderr)
         return 1
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, Doubt) as error:
         progress("")
         print(f"{options.out}: cannot be built: {error}; the former database stands as it was.", file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
-"""Read and check the tables of data/: what build_db.py asks before it builds.
+"""Read and check the tables of data/, in two ways that hold no table in memory.
 
-Every broken rule is collected, as file, line, column, value and remedy, and shown together.
+plain_rows gives the rows of a table as fast as can be, and stops at the first that one pattern does not take for
+good: what the build loads. check_data then says everything that is wrong, as file, line, column, value and remedy.
 """
 
 import csv
@@ -10,29 +11,44 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 CITATION = re.compile(r"(!?)([a-z0-9]+(?:-[a-z0-9]+)*)(?: \(([^;]+)\))?")
 
 LONGEST_CELL = 100_000  # characters; more is a broken quote, not a fact
+LONGEST_TEXT = 5_000  # characters, where the declaration says nothing
+MOST_ERRORS = 1_000  # shown; more are counted
+BETWEEN = "\x1f"  # stands between cells while one pattern reads a whole row
 
 Row = dict[str, object]  # column name → value; "_line" holds the line in the CSV file
 
 
-class Errors(list):
-    """Everything wrong with the data, each as (file, line, text), to be shown together."""
+class Errors:
+    """Everything wrong with the data, each as (file, line, text), to be shown together; of very many, the first."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, int, str]] = []
+        self.count = 0
 
     def add(self, path: Path, line: int, column: str, text: str) -> None:
-        self.append((str(path), line, f"{column}: {text}" if column else text))
+        self.count += 1
+        if self.count <= MOST_ERRORS:
+            self.shown.append((str(path), line, f"{column}: {text}" if column else text))
 
     def report(self) -> str:
         """One line per error, `file:line: column: value and remedy`, in file order."""
-        return "\n".join(f"{path}:{line}: {text}" for path, line, text in sorted(self))
+        more = [f"… and {self.count - MOST_ERRORS:,} more"] if self.count > MOST_ERRORS else []
+        return "\n".join([*(f"{path}:{line}: {text}" for path, line, text in sorted(self.shown)), *more])
 
 
 class Invalid(Exception):
     """The data break a rule; the argument is the Errors."""
+
+
+class Doubt(Exception):
+    """A row may break a rule; check_data tells which."""
 
 
 def text_lines(path: Path, errors: Errors) -> Iterator[str]:
@@ -110,8 +126,8 @@ def cell_checker(field: dict, today: str) -> Callable[[str], str | None]:
             return f"{shown(value)} is not a web address; write http:// or https:// and a host"
         if pattern and not pattern.fullmatch(value):
             return f"{shown(value)} does not have the form {rules['pattern']}"
-        if len(value) > rules.get("maxLength", 5000):
-            return f"has {len(value)} characters; write at most {rules.get('maxLength', 5000)}"
+        if len(value) > rules.get("maxLength", LONGEST_TEXT):
+            return f"has {len(value)} characters; write at most {rules.get('maxLength', LONGEST_TEXT)}"
 
     return check
 
@@ -158,16 +174,16 @@ RULES: dict[str, list[tuple[str, Callable[[Row], bool], str]]] = {
 }
 
 
-def check_table(resource: dict, path: Path, today: str, errors: Errors) -> list[Row]:
-    """Read one table, report every broken rule inside its rows, and return them with typed values."""
+def check_table(resource: dict, path: Path, today: str, keys: dict[str, set[str]], errors: Errors) -> int:
+    """Read one table, report every broken rule, and return the number of its rows; keys holds the ids of the tables that are referred to."""
     fields = resource["schema"]["fields"]
     checkers = [(field, cell_checker(field, today), field.get("constraints", {}).get("required")) for field in fields]
     unique = [(field["name"],) for field in fields if field.get("constraints", {}).get("unique")]
     unique += [tuple(key) for key in resource["schema"].get("uniqueKeys", [])]
     seen: dict[tuple, int] = {}
-    rows = []
-    for row in read_table(path, fields, errors):
-        line, before = row["_line"], len(errors)
+    count = 0
+    for count, row in enumerate(read_table(path, fields, errors), 1):
+        line, before = row["_line"], errors.count
         whole = all(field["name"] in row for field in fields)  # else the first line is refused already
         for field, check, required in checkers:
             name, value = field["name"], row.get(field["name"], "")
@@ -177,16 +193,14 @@ def check_table(resource: dict, path: Path, today: str, errors: Errors) -> list[
                     errors.add(path, line, name, "is blank; this column needs a value")
             elif problem := check(value):
                 errors.add(path, line, name, problem)
-            elif field["type"] != "string":
-                row[name] = int(value) if field["type"] == "integer" else float(value)
         for columns in unique:
             key = (columns, *(row[column] for column in columns))
             if None not in key and seen.setdefault(key, line) != line:
                 errors.add(path, line, ", ".join(columns), f"{shown(str(key[1]))} stands already in line {seen[key]}; ids are used once")
-        if whole and len(errors) == before:
+        if whole and errors.count == before:
             check_row(resource, path, row, errors)
-        rows.append(row)
-    return rows
+        check_references(resource, path, row, keys, errors)
+    return count
 
 
 def check_row(resource: dict, path: Path, row: Row, errors: Errors) -> None:
@@ -201,53 +215,163 @@ def check_row(resource: dict, path: Path, row: Row, errors: Errors) -> None:
             errors.add(path, row["_line"], column, f"{shown(row[column] or '')} {text}")
 
 
-def check_references(resource: dict, path: Path, tables: dict[str, list[Row]], errors: Errors) -> None:
-    """Report cells that name a row which does not exist, and replace sources by their list."""
-    keys = {name: {row["id"] for row in rows} for name, rows in tables.items()}
-    links = {key["fields"]: key["reference"]["resource"] or resource["name"] for key in resource["schema"].get("foreignKeys", [])}
+def links_of(resource: dict) -> dict[str, str]:
+    """Return column → table that it refers to."""
+    return {key["fields"]: key["reference"]["resource"] or resource["name"] for key in resource["schema"].get("foreignKeys", [])}
 
-    def refuse(row: Row, column: str, value: str, target: str) -> None:
-        near = f', did you mean "{guess}"' if (guess := closest(value, sorted(filter(None, keys[target])))) else ""
+
+def check_references(resource: dict, path: Path, row: Row, keys: dict[str, set[str]], errors: Errors) -> None:
+    """Report cells of a row that name a row which does not exist, and what is wrong with its sources."""
+
+    def refuse(column: str, value: str, target: str) -> None:
+        near = f', did you mean "{guess}"' if (guess := closest(value, sorted(keys[target]))) else ""
         errors.add(path, row["_line"], column, f"{shown(value)} is not in {target}.csv{near}; correct it or add the row there")
 
-    for row in tables[resource["name"]]:
-        for column, target in links.items():
-            if row[column] and row[column] not in keys[target]:
-                refuse(row, column, row[column], target)
-        if "sources" in row:
-            try:
-                row["sources"] = citations(row["sources"] or "")
-            except ValueError as part:
-                errors.add(path, row["_line"], "sources", f'{shown(str(part))} is not a citation; write id or id (locator), joined by "; ", "!" before a contradiction')
-                continue
-            cited = [source for source, _, _ in row["sources"]]
-            for source in cited:
-                if source not in keys["sources"]:
-                    refuse(row, "sources", source, "sources")
-                if cited.count(source) > 1:
-                    errors.add(path, row["_line"], "sources", f"{shown(source)} is cited twice; join the two")
-            if cited and all(stance == "contradicts" for _, _, stance in row["sources"]):
-                errors.add(path, row["_line"], "sources", "only contradict the row; cite one that supports it")
+    for column, target in links_of(resource).items():
+        if row[column] and row[column] not in keys[target]:
+            refuse(column, row[column], target)
+    if "sources" in row:
+        try:
+            cited = citations(row["sources"] or "")
+        except ValueError as part:
+            return errors.add(path, row["_line"], "sources", f'{shown(str(part))} is not a citation; write id or id (locator), joined by "; ", "!" before a contradiction')
+        names = [source for source, _, _ in cited]
+        for source in names:
+            if source not in keys["sources"]:
+                refuse("sources", source, "sources")
+            if names.count(source) > 1:
+                errors.add(path, row["_line"], "sources", f"{shown(source)} is cited twice; join the two")
+        if cited and all(stance == "contradicts" for _, _, stance in cited):
+            errors.add(path, row["_line"], "sources", "only contradict the row; cite one that supports it")
 
 
-def load_data(directory: Path) -> tuple[dict, dict[str, list[Row]]]:
-    """Return (descriptor, rows by table) of a data directory; raise Invalid with every error found."""
+def read_package(directory: Path) -> dict:
+    """Return the descriptor of a data directory; raise Invalid if it cannot be read."""
     errors, path = Errors(), directory / "datapackage.json"
     try:
-        package = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         errors.add(path, getattr(error, "lineno", 1), "", f"cannot be read: {error}")
         raise Invalid(errors) from error
-    today = datetime.date.today().isoformat()
-    tables = {}
+
+
+def check_data(directory: Path) -> dict[str, int]:
+    """Return the rows of each table of a data directory; raise Invalid with every error found."""
+    package, errors, today = read_package(directory), Errors(), datetime.date.today().isoformat()
+    targets = {"sources"} | {target for resource in package["resources"] for target in links_of(resource).values()}
+    keys = {resource["name"]: {row["id"] for row in read_table(directory / resource["path"], resource["schema"]["fields"], Errors()) if row.get("id")}
+            for resource in package["resources"] if resource["name"] in targets}
+    counts = {}
     for resource in package["resources"]:
         progress(f"checking {resource['name']}")
-        tables[resource["name"]] = check_table(resource, directory / resource["path"], today, errors)
-    for resource in package["resources"]:
-        check_references(resource, directory / resource["path"], tables, errors)
-    if errors:
+        counts[resource["name"]] = check_table(resource, directory / resource["path"], today, keys, errors)
+    if errors.count:
         raise Invalid(errors)
-    return package, tables
+    return counts
+
+
+def past_dates(today: str) -> str:
+    """Return a pattern of the partial dates from 2000 to today, but for 29 February."""
+    days = ("(?:0[13-9]|1[0-2])-(?:0[1-9]|[12]\\d|30)", "(?:0[13578]|1[02])-31", "02-(?:0[1-9]|1\\d|2[0-8])")
+    year, month, day = (int(part) for part in today.split("-"))
+    earlier = "|".join(str(past) for past in range(2000, year))
+    months, dates = ("|".join(f"{number:02}" for number in range(1, end)) for end in (month + 1, day + 1))
+    before = f"(?:{'|'.join(f'{number:02}' for number in range(1, month))})-(?:0[1-9]|1\\d|2[0-8])|" if month > 1 else ""
+    return f"(?:{earlier})(?:-(?:0[1-9]|1[0-2]|{'|'.join(days)}))?|{year}(?:-(?:{months}|{before}{month:02}-(?:{dates})))?"
+
+
+def plain_cell(field: dict, today: str) -> str:
+    """Return a pattern of the cells of a field that are certainly good, as far as they can be told without a dictionary."""
+    rules, text = field.get("constraints", {}), f"[^{BETWEEN}]"
+    if "rdfType" in field:
+        pattern = past_dates(today)
+    elif field["type"] != "string":
+        pattern = r"-?\d{1,15}" if field["type"] == "integer" else r"-?\d{1,15}(?:\.\d{1,6})?"
+    elif field.get("format") == "uri":
+        pattern = rf"(?={text}{{1,{rules.get('maxLength', LONGEST_TEXT)}}}(?:{BETWEEN}|\Z))https?://[^\s/]+\S*"
+    elif field["name"] == "sources":
+        one = CITATION.pattern.replace("[^;]", f"[^;{BETWEEN}]")
+        pattern = f"(?={text}{{1,{LONGEST_TEXT}}}(?:{BETWEEN}|\\Z)){one}(?:; {one})*"
+    elif "pattern" in rules:
+        pattern = rf"(?={text}{{1,{rules.get('maxLength', LONGEST_TEXT)}}}(?:{BETWEEN}|\Z))(?:{rules['pattern']})"
+    else:
+        pattern = f"{text}{{1,{rules.get('maxLength', LONGEST_TEXT)}}}"
+    return f"(?:{pattern})" if rules.get("required") else f"(?:{pattern})?"
+
+
+def plain_text(path: Path) -> bool:
+    """Tell whether a file has neither a byte order mark nor carriage returns or NUL bytes."""
+    with path.open("rb") as file:
+        parts = iter(lambda: file.read(1 << 20), b"")
+        return not any(b"\r" in part or b"\0" in part or part.startswith(b"\xef\xbb\xbf") for part in parts)
+
+
+def plain_rows(resource: dict, path: Path, today: str) -> Iterator[tuple[list, list[tuple[str, str | None, str]]]]:
+    """Yield (values in the order of the fields, without sources; citations) of each row; raise Doubt where a row may break a rule.
+
+    Whether ids are unique and references lead somewhere is left to the database.
+    """
+    fields = resource["schema"]["fields"]
+    names = [field["name"] for field in fields]
+    whole = re.compile(BETWEEN.join(plain_cell(field, today) for field in fields))
+    control = re.compile(CONTROL.pattern.replace(r"\x1f", r"\x1e"))  # but BETWEEN
+    numbers = [(names.index(field["name"]), int if field["type"] == "integer" else float, field.get("constraints", {})) for field in fields if field["type"] != "string"]
+    place = names.index("sources") if "sources" in names else None
+    between = resource["name"] in RULES or any("after" in field for field in fields)
+    try:
+        if not plain_text(path):
+            raise Doubt(path)
+        with path.open(encoding="utf-8", newline="") as file:
+            csv.field_size_limit(LONGEST_CELL)
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if sorted(header) != sorted(names):
+                raise Doubt(path)
+            in_order = list if header == names else itemgetter(*(header.index(name) for name in names))
+            for cells in reader:
+                if len(cells) != len(names):
+                    raise Doubt(path)
+                cells = in_order(cells)
+                line = BETWEEN.join(cells)
+                values = [cell or None for cell in cells]
+                spaced = "  " in line or f"{BETWEEN} " in line or f" {BETWEEN}" in line or line != line.strip(" ")
+                if spaced or control.search(line) or not whole.fullmatch(line):
+                    check_alone(resource, path, dict(zip(names, values)), today)
+                for number, convert, rules in numbers:
+                    if values[number] is not None:
+                        values[number] = value = convert(values[number])
+                        if not rules.get("minimum", value) <= value <= rules.get("maximum", value):
+                            raise Doubt(path)
+                if between:
+                    check_between(resource, path, dict(zip(names, values)))
+                cited = []
+                if place is not None:
+                    cited = citations(values.pop(place) or "")
+                    if len(cited) != len({source for source, _, _ in cited}) or (cited and all(stance == "contradicts" for _, _, stance in cited)):
+                        raise Doubt(path)
+                yield values, cited
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise Doubt(path) from error
+
+
+def check_alone(resource: dict, path: Path, row: Row, today: str) -> None:
+    """Raise Doubt unless each cell of a row that the pattern does not take is good after all, as 29 February may be."""
+    for field in resource["schema"]["fields"]:
+        value = row[field["name"]]
+        if value is None and field.get("constraints", {}).get("required") or value is not None and cell_checker(field, today)(value):
+            raise Doubt(path)
+    try:
+        citations(row.get("sources") or "")
+    except ValueError as error:
+        raise Doubt(path) from error
+
+
+def check_between(resource: dict, path: Path, row: Row) -> None:
+    """Raise Doubt if a rule between the columns of a row is broken."""
+    errors = Errors()
+    check_row(resource, path, row | {"_line": 0}, errors)
+    if errors.count:
+        raise Doubt(path)
 
 
 def progress(step: str) -> None:

@@ -22,8 +22,8 @@ FROM (
 )
 UNION ALL
 SELECT f.cohort || '--' || f.year, f.cohort, f.year, CAST(f.value AS INTEGER), CAST(c.value AS INTEGER), h.size, NULL, 'published'
-FROM figures f
-JOIN figures c ON c.cohort = f.cohort AND c.year = f.year AND c.metric = 'accounts_cumulative'
+FROM (SELECT cohort, year, value, min(id) FROM figures WHERE metric = 'accounts_opened' GROUP BY cohort, year) f
+JOIN (SELECT cohort, year, value, min(id) FROM figures WHERE metric = 'accounts_cumulative' GROUP BY cohort, year) c USING (cohort, year)
 JOIN cohorts h ON h.id = f.cohort
-WHERE f.metric = 'accounts_opened'
+WHERE f.cohort NOT IN (SELECT cohort FROM per_year)
 ORDER BY 2, 3

@@ -12,7 +12,7 @@ LEFT JOIN belonging b ON b.organisation = e.organisation
 UNION ALL
 SELECT 'account:' || a.id, a.opened, CAST(substr(a.opened, 1, 4) AS INTEGER),
        CASE WHEN length(a.opened) >= 7 THEN substr(a.opened, 1, 7) END,
-       'account_opened', o.name || ' opens @' || a.handle, o.name || ' ouvre @' || a.handle, NULL, NULL,
+       'account_opened', o.name || ' opens @' || a.handle, french(o.name || ' ouvre @' || a.handle), NULL, NULL,
        a.organisation, o.name, o.kind, o.sector, o.country, a.opened_dating, NULL, a.id,
        (SELECT count(*) FROM account_sources s WHERE s.account = a.id AND s.stance = 'supports'), coalesce(b.cohorts, '[]')
 FROM accounts a
