@@ -13,6 +13,7 @@ test: .venv/test  ## everything, in Chromium too
 	.venv/bin/pytest
 
 bench: twittosphere.db .venv/test  ## page and build times, as ratios; Lighthouse scores
+	.venv/bin/python benchmarks/build.py
 	.venv/bin/python benchmarks/pages.py
 	.venv/bin/python benchmarks/lighthouse.py
 

@@ -9,9 +9,11 @@ Exit status: 0 built or valid, 1 refused (every error is printed), 2 wrong usage
 """
 
 import argparse
+import csv
 import datetime
 import gzip
 import hashlib
+import io
 import json
 import math
 import os
@@ -26,6 +28,8 @@ from itertools import islice
 from pathlib import Path
 
 import sqlite_utils
+import yaml
+from sqlite_utils.db import DescIndex
 
 from validate import Doubt, Invalid, check_data, plain_rows, progress, read_package
 
@@ -167,14 +171,34 @@ def load(db: sqlite_utils.Database, table: dict, join: dict | None, directory: P
             db.conn.executemany(cite, ((values[0], *citation) for values, cited in batch for citation in cited))
 
 
+def pages() -> dict[str, dict]:
+    """Return table → facets, sort and sort_desc of its page, as metadata.yml declares them."""
+    return yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"][DATABASE]["tables"]
+
+
+def indexes_of(table: dict, page: dict) -> list[list]:
+    """Return the columns of each index of a table.
+
+    For its page, one index on the order, and one for each facet that holds the order and the other facets: such an index
+    alone answers the page and its counts, for the whole table and for the rows that a facet picks. Then every reference,
+    derived column and whatever says "index", but no prose, no list, and no key, which SQLite has indexed.
+    """
+    facets = [name for name in page.get("facets", []) if isinstance(name, str)]
+    order = [DescIndex(page["sort_desc"])] if "sort_desc" in page else [page["sort"]] if "sort" in page else []
+    wanted = [[facet, *(column for column in order if column != facet), *(other for other in facets if other != facet and other not in order)] for facet in facets]
+    skipped = PROSE | {key_of(table)[0]}
+    derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in skipped and "items" not in field}
+    singles = [field["name"] for field in columns_of(table) if field.get("reference") or field.get("index") or field["name"] in derived]
+    wanted += [order] if order and order[0] != key_of(table)[0] else []
+    return wanted + [[name] for name in singles if [name] not in wanted]
+
+
 def index(db: sqlite_utils.Database, tables: list[dict]) -> None:
-    """Index every reference, derived column and whatever says "index", but no prose, no list, and no key, which SQLite has indexed."""
+    """Make the indexes of tables."""
+    declared = pages()
     for table in tables:
-        skipped = PROSE | {key_of(table)[0]}
-        derived = {field["name"] for field in table.get("derived", table.get("fields", [])) if field["name"] not in skipped and "items" not in field}
-        for field in columns_of(table):
-            if field.get("reference") or field.get("index") or field["name"] in derived:
-                db[table["name"]].create_index([field["name"]], if_not_exists=True)
+        for columns in indexes_of(table, declared.get(table["name"], {})):
+            db[table["name"]].create_index(columns)
 
 
 def make_searchable(db: sqlite_utils.Database, tables: list[dict]) -> None:
@@ -214,13 +238,15 @@ def count_filled(db: sqlite_utils.Database, table: dict) -> tuple[int, ...]:
 
 
 def logical_digest(db: sqlite_utils.Database, declared: list[dict]) -> str:
-    """Return the SHA-256 of all rows that were not derived from others, in order of their keys: equal on any SQLite version."""
+    """Return the SHA-256 of the tables that were not derived from others, each as CSV in order of its key, without names of columns: equal on any SQLite version."""
     digest = hashlib.sha256()
-    encode = json.JSONEncoder(ensure_ascii=False).encode
     for table in declared:
         order = ", ".join(f'"{name}"' for name in key_of(table))
-        for row in db.execute(f'SELECT * FROM "{table["name"]}" ORDER BY {order}'):
-            digest.update(encode([table["name"], *row]).encode() + b"\n")
+        rows = db.execute(f'SELECT * FROM "{table["name"]}" ORDER BY {order}')
+        while batch := rows.fetchmany(BATCH):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(batch)
+            digest.update(text.getvalue().encode())
     return digest.hexdigest()
 
 
@@ -252,7 +278,7 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     draft, inspect = Path(name), target.with_name("inspect-data.json")
     try:
         db = sqlite_utils.Database(draft)
-        for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -65536", "threads = 2", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
+        for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -32768", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
             db.execute(f"PRAGMA {pragma}")
         fill(db, package, directory)
         describe(db, package)

@@ -1,6 +1,5 @@
 """What table pages say of the selection that is shown, in both languages; Datasette's own sentence is English only."""
 
-import re
 from urllib.parse import urlencode
 
 from datasette import hookimpl
@@ -12,29 +11,7 @@ FRENCH = {
     "arraycontains": "liste qui contient", "arraynotcontains": "liste qui ne contient pas", "date": "à la date", "isnull": "est absent", "notnull": "est présent", "isblank": "est vide", "notblank": "n’est pas vide",
 }
 
-# The query of the first page of a table that is sorted from the last to the first.
-DESCENDING = re.compile(r"select [\w\s,\[\]]+ from [\w\[\]]+ (where .*)?order by [\w\[\]]+ desc(?= limit \d+$)", re.DOTALL)
 ENGLISH = {"locator", "remark"}  # prose that is written in English alone
-COMPOUND = re.compile(r"\b(union|intersect|except)\b", re.IGNORECASE)
-
-
-@hookimpl
-def startup(datasette):
-    """Give the first page of a table sorted downwards the order of its later pages.
-
-    Datasette 0.65 breaks ties by the primary key on every page but the first, where SQLite reads an index
-    backwards: rows would then be missing between the pages, and from a CSV of all rows.
-    The build stores rows in the order of their keys.
-    """
-    database = datasette.databases[DATABASE]
-    execute = database.execute
-
-    async def in_order(sql, *arguments, **options):
-        if (first := DESCENDING.match(sql)) and not COMPOUND.search(sql):
-            sql = f"{first[0]}, rowid{sql[first.end():]}"
-        return await execute(sql, *arguments, **options)
-
-    database.execute = in_order
 
 
 @hookimpl

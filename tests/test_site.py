@@ -4,6 +4,7 @@ import asyncio
 import csv
 import hashlib
 import html
+import importlib.machinery
 import io
 import json
 import re
@@ -493,3 +494,39 @@ def test_sitemap_lists_every_organisation(db: sqlite3.Connection, server: str):
     text = get(server + "/sitemap.xml")[2].decode()
     for row in db.execute("select id from organisations"):
         assert f"/twittosphere/organisations/{row[0]}<" in text and f"/fr/twittosphere/organisations/{row[0]}<" in text
+
+
+REWRITTEN = importlib.machinery.SourceFileLoader("queries", str(ROOT / "plugins" / "queries.py")).load_module().rewritten
+MATCH = "rowid in (select rowid from {0}_fts where {0}_fts match escape_fts(:search))"
+
+
+@pytest.mark.parametrize("sql", [
+    f"select title, id from search where {MATCH.format('search')} order by place limit 51",
+    f"select title, id from search where found_in = 'events' and {MATCH.format('search')} order by place limit 51",
+    f"select count(*) from events where {MATCH.format('events')} ",
+    """
+    with inner as (select id, cohorts from timeline where country = 'FR'),
+    deduped_array_items as (
+        select
+            distinct j.value,
+            inner.*
+        from
+            json_each([inner].cohorts) j
+            join inner
+    )
+    select
+        value as value,
+        count(*) as count
+    from
+        deduped_array_items
+    group by
+        value
+    order by
+        count(*) desc, value limit 9
+    """,
+], ids=["search", "filtered search", "count", "lists"])
+def test_rewritten_queries_give_the_same_rows(db: sqlite3.Connection, sql: str):
+    db.create_function("escape_fts", 1, lambda text: f'"{text}"')
+    assert REWRITTEN(sql) != sql
+    found = [tuple(row) for row in db.execute(REWRITTEN(sql), {"search": "orange"} if "search" in sql else {})]
+    assert found and found == [tuple(row) for row in db.execute(sql, {"search": "orange"} if "search" in sql else {})]

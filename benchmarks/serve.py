@@ -1,16 +1,12 @@
-"""Measure the build and the pages, each as a ratio to a peer in the same run on the same machine.
+"""Measure the pages, as ratios to stock Datasette in the same run on the same machine.
 
     python benchmarks/pages.py [--rounds N]
 
-Pages: median seconds of this site and of stock Datasette with the same database,
-settings and facets, but none of our templates and plugins. Build: seconds and peak
-memory of build_db.py against `sqlite-utils insert` of the same CSV files, which
-checks, joins, indexes and searches nothing.
+Median seconds of this site and of stock Datasette with the same database,
+settings and facets, but none of our templates and plugins.
 """
 
 import argparse
-import json
-import os
 import shutil
 import socket
 import statistics
@@ -28,28 +24,6 @@ PATHS = ["/", "/twittosphere", "/twittosphere/organisations", "/twittosphere/acc
          "/twittosphere/sources", "/twittosphere/timeline", "/twittosphere/panorama", "/twittosphere/adoption", "/twittosphere/search?_search=orange",
          "/twittosphere/events?type=crisis&_search=twitter", "/twittosphere/organisations/comcast", "/twittosphere/organisations/twitter",
          "/twittosphere/sources/communication-entreprise-2012-six-ans"]
-
-
-def measured(command: list[str]) -> tuple[float, float]:
-    """Run a command and return its (seconds, peak resident megabytes)."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    assert status == 0, command
-    return time.perf_counter() - start, used.ru_maxrss / 1024
-
-
-def build_times(folder: Path, rounds: int) -> None:
-    """Print the build's time and memory and those of its peer."""
-    ours = [measured([sys.executable, str(ROOT / "build_db.py"), "--out", str(folder / "ours.db")]) for _ in range(rounds)]
-    package = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
-    peer = []
-    for _ in range(rounds):
-        (folder / "peer.db").unlink(missing_ok=True)
-        steps = [measured([sys.executable, "-m", "sqlite_utils", "insert", str(folder / "peer.db"), table["name"], str(ROOT / "data" / table["path"]), "--csv"]) for table in package["resources"]]
-        peer.append((sum(seconds for seconds, _ in steps), max(memory for _, memory in steps)))
-    (seconds, memory), (peer_seconds, peer_memory) = (map(statistics.median, zip(*runs)) for runs in (ours, peer))
-    print(f"build: {seconds:.2f} s, {memory:.0f} MB; sqlite-utils insert alone: {peer_seconds:.2f} s, {peer_memory:.0f} MB; ratios {seconds / peer_seconds:.2f} and {memory / peer_memory:.2f}")
 
 
 class Server:
@@ -108,5 +82,4 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=9, help="repetitions of each measurement (default 9)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        build_times(Path(name), options.rounds)
         page_times(Path(name), options.rounds)
