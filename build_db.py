@@ -142,8 +142,8 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
         names = ", ".join(f'"{field["name"]}"' for field in table["fields"])
         query = (directory / table["query"]).read_text(encoding="utf-8")
         create_table(db, table)
-        key = ", ".join(f'"{name}"' for name in key_of(table))
-        db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {key}')
+        order = ", ".join(f'"{name}"' for name in table.get("order", key_of(table)))
+        db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {order}')
         index(db, [table])
 
 

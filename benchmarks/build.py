@@ -84,7 +84,7 @@ def steps(data: Path, model: Path) -> dict[str, list[str]]:
     finish = [f"{sql};" for sql in indexes if sql not in of_views] + ["PRAGMA foreign_key_check;", "ANALYZE;"]
     for table in package["views"]:
         names = ", ".join(f'"{field["name"]}"' for field in table["fields"])
-        query, key = (data / table["query"]).read_text(encoding="utf-8"), ", ".join(f'"{name}"' for name in build_db.key_of(table))
+        query, key = (data / table["query"]).read_text(encoding="utf-8"), ", ".join(f'"{name}"' for name in table.get("order", build_db.key_of(table)))
         finish += [f'{schema[table["name"]]};', f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}\n) SELECT * FROM derived ORDER BY {key};']
     finish += [f"{sql};" for sql in of_views]
     for table in package["resources"] + package["views"]:

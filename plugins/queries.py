@@ -26,13 +26,13 @@ def rewritten(sql: str) -> str:
 
     Datasette 0.65 breaks ties by the primary key on every page but the first, where SQLite takes the order of the
     index that it reads: rows would then be missing between the pages, and from a CSV of all rows. The build stores
-    rows in the order of their keys.
+    rows in the order of their keys, but those of search in the order of their kinds.
     """
     if search := SEARCH.match(sql):
         rows = f"select search.*, {search['index']}.rowid as found from {search['index']} cross join search on search.rowid = {search['index']}.rowid where {search['index']} match escape_fts(:search)"
         return f"select {search['columns']} from ({rows}) where {search['others'] or ''}1 order by found{search['end']}"
     if (first := SORTED.match(sql)) and not COMPOUND.search(sql):
-        return f"{first[0]}, rowid{sql[first.end():]}"
+        return f"{first[0]}, {'id' if ' from search ' in sql else 'rowid'}{sql[first.end():]}"
     if found := FOUND.match(sql):
         return f"select count(*) from {found['index']} where {found['index']} match escape_fts(:search)"
     if lists := LISTS.match(sql):

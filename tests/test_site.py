@@ -4,10 +4,10 @@ import asyncio
 import csv
 import hashlib
 import html
-import importlib.machinery
 import io
 import json
 import re
+import runpy
 import sqlite3
 import urllib.error
 import urllib.parse
@@ -243,7 +243,7 @@ def test_database_downloads_with_the_hash_shown_beside_it(server: str, site: Pat
     assert digest in get(f"{server}/twittosphere")[2].decode() and digest in get(server + "/")[2].decode()
 
 
-@pytest.mark.parametrize(("table", "order"), [("facts", "_sort_desc=added"), ("events", "_sort_desc=year"), ("figures", "_sort_desc=metric"), ("events", "_sort=country"), ("_columns", "_sort_desc=type"), ("_columns", "_sort=type"), ("sources", "_sort_desc=kind"), ("timeline", "_sort_desc=year&country=FR")])
+@pytest.mark.parametrize(("table", "order"), [("facts", "_sort_desc=added"), ("events", "_sort_desc=year"), ("figures", "_sort_desc=metric"), ("events", "_sort=country"), ("_columns", "_sort_desc=type"), ("_columns", "_sort=type"), ("sources", "_sort_desc=kind"), ("search", "_sort=year"), ("search", "_sort=place"), ("timeline", "_sort_desc=year&country=FR")])
 def test_no_row_is_lost_between_pages(db: sqlite3.Connection, server: str, table: str, order: str):
     rows = list(csv.DictReader(io.StringIO(get(f"{server}/twittosphere/{table}.csv?_stream=on&_size=100&{order}")[2].decode())))
     where = "where country = 'FR'" if "FR" in order else ""
@@ -496,7 +496,7 @@ def test_sitemap_lists_every_organisation(db: sqlite3.Connection, server: str):
         assert f"/twittosphere/organisations/{row[0]}<" in text and f"/fr/twittosphere/organisations/{row[0]}<" in text
 
 
-REWRITTEN = importlib.machinery.SourceFileLoader("queries", str(ROOT / "plugins" / "queries.py")).load_module().rewritten
+REWRITTEN = runpy.run_path(str(ROOT / "plugins" / "queries.py"))["rewritten"]
 MATCH = "rowid in (select rowid from {0}_fts where {0}_fts match escape_fts(:search))"
 
 
