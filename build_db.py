@@ -11,6 +11,7 @@ Exit status: 0 built or valid, 1 refused (every error is printed), 2 wrong usage
 import argparse
 import csv
 import datetime
+import fcntl
 import gzip
 import hashlib
 import io
@@ -40,6 +41,7 @@ PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label", "type_en
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
 NOT_KNOWN = ("unknown", "not_stated", "not_looked_for")  # words that stand for no knowledge, in any vocabulary
 BATCH = 5_000  # rows in memory at a time
+LONGEST_ANSWER = 500  # rows of a question that the build answers beforehand
 SPACE = "[ \u00a0\u202f]"
 TYPOGRAPHY = [  # what a curator types, and what French typography prints; spaces are never added where none was typed
     (marks, re.compile(pattern), printed) for marks, pattern, printed in (
@@ -171,9 +173,9 @@ def load(db: sqlite_utils.Database, table: dict, join: dict | None, directory: P
             db.conn.executemany(cite, ((values[0], *citation) for values, cited in batch for citation in cited))
 
 
-def pages() -> dict[str, dict]:
-    """Return table → facets, sort and sort_desc of its page, as metadata.yml declares them."""
-    return yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"][DATABASE]["tables"]
+def site() -> dict[str, dict]:
+    """Return what metadata.yml declares of the pages: "tables" → facets, sort, sort_desc; "queries" → sql."""
+    return yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"][DATABASE]
 
 
 def indexes_of(table: dict, page: dict) -> list[list]:
@@ -195,7 +197,7 @@ def indexes_of(table: dict, page: dict) -> list[list]:
 
 def index(db: sqlite_utils.Database, tables: list[dict]) -> None:
     """Make the indexes of tables."""
-    declared = pages()
+    declared = site()["tables"]
     for table in tables:
         for columns in indexes_of(table, declared.get(table["name"], {})):
             db[table["name"]].create_index(columns)
@@ -223,6 +225,18 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")
+
+
+def answer(db: sqlite_utils.Database) -> None:
+    """Write the answers to the questions of metadata.yml that take no parameter, if they are short: each row as a JSON list, the names of the columns first."""
+    db.execute("CREATE TABLE _answers (question TEXT, position INTEGER, row TEXT NOT NULL, PRIMARY KEY (question, position)) STRICT")
+    for name, query in site()["queries"].items():
+        if not re.search(r":\w", query["sql"]):
+            progress(f"answering {name}")
+            found = db.execute(query["sql"])
+            rows = [[column[0] for column in found.description], *found.fetchmany(LONGEST_ANSWER)]
+            if len(rows) <= LONGEST_ANSWER:
+                db.conn.executemany("INSERT INTO _answers VALUES (?, ?, ?)", ((name, place, json.dumps(row, ensure_ascii=False)) for place, row in enumerate(rows)))
 
 
 def documented(declaration: dict, keys: Sequence[str]) -> dict[str, str | None]:
@@ -273,8 +287,10 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     OSError or sqlite3.Error; the former database then stands as it was.
     """
     package = read_package(directory)
+    for left in target.parent.glob(f".{target.name}.*.building"):
+        remove_if_left(left)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent)
-    os.close(handle)
+    fcntl.flock(handle, fcntl.LOCK_EX)  # as long as this build runs
     draft, inspect = Path(name), target.with_name("inspect-data.json")
     try:
         db = sqlite_utils.Database(draft)
@@ -282,6 +298,7 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
             db.execute(f"PRAGMA {pragma}")
         fill(db, package, directory)
         describe(db, package)
+        answer(db)
         progress("indexing")
         make_searchable(db, package["resources"] + package["views"])
         db.execute("ANALYZE")
@@ -298,7 +315,19 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     finally:
         draft.unlink(missing_ok=True)
         zipped(draft).unlink(missing_ok=True)
+        os.close(handle)
     return {resource["name"]: counts[resource["name"]] for resource in package["resources"]}
+
+
+def remove_if_left(draft: Path) -> None:
+    """Remove the draft of a build that was killed; that of one which runs is locked."""
+    with draft.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+    draft.unlink(missing_ok=True)
+    zipped(draft).unlink(missing_ok=True)
 
 
 def zipped(path: Path) -> Path:
@@ -319,16 +348,19 @@ def publish(draft: Path, target: Path, inspect: Path, counts: dict[str, int], co
     facts = {"hash": digest, "size": draft.stat().st_size, "file": target.name, "tables": {name: {"count": count} for name, count in counts.items()}}
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
-    zipped(target).unlink(missing_ok=True)  # never beside a database that it does not hold
-    os.replace(draft, target)
-    if compress:
-        os.replace(zipped(draft), zipped(target))
-    aside = inspect.with_name(inspect.name + ".building")
-    aside.write_text(json.dumps({target.stem: facts}, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, inspect)
     directory = os.open(target.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    fcntl.flock(directory, fcntl.LOCK_EX)  # lest two builds mix their files
+    try:
+        zipped(target).unlink(missing_ok=True)  # never beside a database that it does not hold
+        os.replace(draft, target)
+        if compress:
+            os.replace(zipped(draft), zipped(target))
+        aside = inspect.with_name(inspect.name + ".building")
+        aside.write_text(json.dumps({target.stem: facts}, indent=1) + "\n", encoding="utf-8")
+        os.replace(aside, inspect)
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def version_number(version: str) -> int:

@@ -27,7 +27,8 @@ DEFAULTS = {
     "value_length": 500_000,  # bytes of one value: bounds every function that SQLite cannot interrupt
     "result_length": 5_000_000,  # bytes of one result
     "heap": 100_000_000,  # bytes that SQLite may allocate in the whole process
-    "costly": 1,  # costly requests that run at a time; settings.json gives Datasette five threads for SQL
+    "costly": 1,  # costly requests that run at a time; settings.json gives Datasette six threads for SQL
+    "searches": 2,  # searches for words that run at a time
     "streams": 2,  # CSV files of all rows that are written at a time
     "wait": 10,  # seconds that such a request waits for its turn
     "queue": 16,  # such requests that may wait
@@ -234,11 +235,11 @@ class Lane:
 def asgi_wrapper(datasette):
     """Refuse what asks too much, let costly requests wait for one another, and stop work when the visitor leaves or the server stops."""
     chosen = limits(datasette)
-    costly, streams = (Lane(chosen[width], chosen["wait"], chosen["queue"]) for width in ("costly", "streams"))
+    costly, searches, streams = (Lane(chosen[width], chosen["wait"], chosen["queue"]) for width in ("costly", "searches", "streams"))
 
     def lane_of(scope):
         names = names_of(scope)
-        return streams if "_stream" in names else costly if any(map(COSTLY.fullmatch, names)) else nullcontext()
+        return streams if "_stream" in names else costly if any(map(COSTLY.fullmatch, names)) else searches if any(name.startswith("_search") for name in names) else nullcontext()
 
     def wrap(app):
         async def guarded(scope, receive, send):

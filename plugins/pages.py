@@ -4,13 +4,15 @@ import functools
 import json
 import re
 import sqlite3
+import sys
+from pathlib import Path
 
 import markupsafe
 from datasette import hookimpl
 from datasette.utils import tilde_encode
 from datasette.utils.asgi import Response
 
-from build_db import DATABASE
+from build_db import APPLICATION_ID, DATABASE
 
 LINK = markupsafe.Markup('<a href="{}">{}</a>').format
 # Columns that name their row: in lists they lead to its page.
@@ -44,17 +46,28 @@ def register_routes():
 
 
 def package(path: str) -> dict[str, str]:
-    """Return what the build wrote about this version (version, created, digest…) into the database at path."""
+    """Return what the build wrote about this version (version, created, digest…) into the database at path; ValueError if it is not one of ours, or not whole."""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
-    about = dict(db.execute("select key, value from _package"))
-    db.close()
-    return about
+    try:
+        (application,), (pages,), (size,) = (db.execute(f"pragma {name}").fetchone() for name in ("application_id", "page_count", "page_size"))
+        if application != APPLICATION_ID:
+            raise ValueError("it is another program's database")
+        if pages * size != Path(path).stat().st_size:
+            raise ValueError("it is cut short")
+        return dict(db.execute("select key, value from _package"))
+    except sqlite3.Error as error:
+        raise ValueError(str(error)) from error
+    finally:
+        db.close()
 
 
-@hookimpl
+@hookimpl(tryfirst=True)
 def startup(datasette):
-    """Give every template, error pages too, the facts about this version."""
-    about = package(datasette.databases[DATABASE].path)
+    """Give every template, error pages too, the facts about this version; end here if the database cannot be served."""
+    try:
+        about = package(datasette.databases[DATABASE].path)
+    except (ValueError, KeyError, OSError) as error:
+        sys.exit(f"{DATABASE}.db cannot be served: {error}. Build it with build_db.py and start the server again.")
     datasette.jinja_env.globals["package"] = lambda: about
 
 

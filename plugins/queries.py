@@ -1,14 +1,16 @@
 """Datasette's own queries in a form that gives the same rows in time with a million of them, and what they count, remembered."""
 
+import json
 import re
+import sqlite3
 from collections import OrderedDict
 
 from datasette import hookimpl
 
 from build_db import DATABASE
 
-KEPT = 2_000  # counts remembered
-LONGEST = 2_000  # characters of one
+KEPT = 1_000  # answers remembered
+ROWS, LONGEST = 200, 8_000  # rows and characters of one
 COMPOUND = re.compile(r"\b(union|intersect|except)\b", re.IGNORECASE)
 # The query of the first page of a table that is sorted.
 SORTED = re.compile(r"select [\w\s,\[\]]+ from [\w\[\]]+ (where .*)?order by [\w\[\]]+( desc)?(?= limit \d+$)", re.DOTALL)
@@ -40,20 +42,34 @@ def rewritten(sql: str) -> str:
     return sql
 
 
+def answered(path: str, queries: dict[str, dict]) -> dict[str, str]:
+    """Return question → the query that reads its answer, which the build wrote into the database at path."""
+    db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    heads = db.execute("select question, row from _answers where position = 0").fetchall()
+    db.close()
+    columns = {name: ", ".join(f"row ->> {place} as [{column}]" for place, column in enumerate(json.loads(row))) for name, row in heads}
+    return {queries[name]["sql"]: f"select {read} from _answers where question = '{name}' and position > 0 order by position" for name, read in columns.items() if name in queries}
+
+
 @hookimpl
 def startup(datasette):
-    """Rewrite queries, and remember what those that count have answered: the file that is served does not change."""
+    """Rewrite queries, read what the build has answered, and remember what has been counted: the file that is served does not change."""
     database = datasette.databases[DATABASE]
     execute, known = database.execute, OrderedDict()
+    answers = answered(database.path, datasette.metadata("queries", database=DATABASE, fallback=False) or {})
+
+    charts = {chart["sql"] for chart in (datasette.plugin_config("charts") or {}).values() if "sql" in chart}
 
     async def answer(sql, params=None, **options):
-        counting = COUNT.match(sql) or LISTS.match(sql)
+        if sql in answers:
+            return await execute(answers[sql], **options)
+        counting = COUNT.match(sql) or LISTS.match(sql) or sql in charts
         key = (sql, repr(params), repr(options))
         if counting and key in known:
             known.move_to_end(key)
             return known[key]
         found = await execute(rewritten(sql), params, **options)
-        if counting and len(repr([tuple(row) for row in found.rows[:50]])) <= LONGEST and len(found.rows) <= 50:
+        if counting and len(found.rows) <= ROWS and len(repr([tuple(row) for row in found.rows])) <= LONGEST:
             known[key] = found
             if len(known) > KEPT:
                 known.popitem(last=False)

@@ -1,10 +1,12 @@
 """The build: what it makes of good data, and how it refuses bad data."""
 
 import csv
+import gzip
 import hashlib
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -350,31 +352,69 @@ def test_target_in_no_directory(small: Path, tmp_path: Path):
     assert finished.returncode == 1 and "cannot be built" in finished.stderr and "Traceback" not in finished.stderr
 
 
+def whole(path: Path) -> bool:
+    """Tell whether a database is sound, and the one that the inspect-data.json beside it speaks of."""
+    facts = json.loads((path.parent / "inspect-data.json").read_text(encoding="utf-8"))[path.stem]
+    return rows(path, "pragma integrity_check") == [("ok",)] and facts["hash"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_full_disk(small: Path, built: Path):
-    """A file may grow to 100 kB only: what SQLite meets on a full disk."""
+    """Files may grow to ten sizes only, up to just below that of the database: what SQLite meets on a full disk."""
     before = built.read_bytes()
+    for size in (round(len(before) * share) for share in (0, 0.01, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 0.995)):
+        def small_files(size: int = size) -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    def small_files() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    finished = run("--data", small, "--out", built, preexec_fn=small_files)
-    assert finished.returncode == 1 and "cannot be built" in finished.stderr and "Traceback" not in finished.stderr
-    assert built.read_bytes() == before and rows(built, "pragma integrity_check") == [("ok",)]
-    assert not list(built.parent.glob("*.building"))
+        finished = run("--data", small, "--out", built, preexec_fn=small_files)
+        assert finished.returncode == 1 and "cannot be built" in finished.stderr and "Traceback" not in finished.stderr, size
+        assert built.read_bytes() == before and whole(built)
+        assert not list(built.parent.glob("*.building"))
 
 
-def test_kill_in_the_middle(built: Path):
-    """Killed while it works on the draft, the build leaves the former database whole."""
-    before = built.read_bytes()
-    process = subprocess.Popen([*BUILD, "--out", built], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not (drafts := list(built.parent.glob(f".{built.name}.*.building"))) or drafts[0].stat().st_size == 0:
-        assert process.poll() is None and time.monotonic() < deadline, "the build ended before it could be killed"
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
-    assert built.read_bytes() == before and rows(built, "select count(*) from events") == [(2,)]
+def test_directory_that_may_not_be_written(small: Path, built: Path, capsys: pytest.CaptureFixture):
+    before, user = built.read_bytes(), os.geteuid()
+    for directory in built.parents[:-2]:  # up to /tmp, so that nobody may at least read
+        directory.chmod(0o755)
+    built.parent.chmod(0o555)
+    if user == 0:
+        os.seteuid(65534)  # root may write everywhere
+    try:
+        assert build_db.main(["--data", str(small), "--out", str(built)]) == 1
+    finally:
+        os.seteuid(user)
+        built.parent.chmod(0o755)
+    assert "cannot be built" in capsys.readouterr().err
+    assert built.read_bytes() == before and whole(built)
+
+
+def test_killed_at_twenty_moments(small: Path, built: Path):
+    """Killed while it works, the build leaves the former database whole; the next one clears its draft away."""
+    before, started = built.read_bytes(), time.monotonic()
+    assert run("--data", small, "--out", built).returncode == 0
+    lasts, killed, drafts = time.monotonic() - started, 0, 0
+    for moment in range(20):
+        process = subprocess.Popen([*BUILD, "--data", small, "--out", built], stdout=subprocess.DEVNULL)
+        time.sleep(lasts * (moment + 0.5) / 20)
+        process.kill()
+        killed += process.wait(10) == -signal.SIGKILL
+        drafts += bool(list(built.parent.glob(f".{built.name}.*.building")))
+        assert built.read_bytes() == before and whole(built), moment
+    assert killed >= 15 and drafts >= 5
+    assert run("--data", small, "--out", built).returncode == 0
+    assert built.read_bytes() == before and not list(built.parent.glob(f".{built.name}*.building"))
+
+
+def test_two_builds_at_once(small: Path, built: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    shutil.copytree(small, other)
+    change("events", "2008-04", "2008-05")(other)
+    for _ in range(3):
+        builds = [subprocess.Popen([*BUILD, "--data", data, "--out", built, "--gzip"], stdout=subprocess.DEVNULL) for data in (small, other)]
+        assert [process.wait(60) for process in builds] == [0, 0]
+        assert whole(built) and rows(built, "select date from events order by id")[0][0] in ("2008-04", "2008-05")
+        assert gzip.decompress((built.parent / f"{built.name}.gz").read_bytes()) == built.read_bytes()
+        assert not list(built.parent.glob("*.building"))
 
 
 def test_former_database_is_still_served(small: Path, built: Path):

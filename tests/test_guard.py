@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, SMALL, serving
+from conftest import ROOT, SMALL, free_port, serving
 
 ENDLESS = "with recursive a(n) as (select 1 union all select n + 1 from a) select count(*) from a"
 GROWING = "with recursive a(s) as (select 'x' union all select s || s from a limit 40) select max(length(s)) from a"
@@ -231,3 +231,19 @@ def test_a_database_replaced_under_a_running_server_is_not_mixed_with_it(site: P
         copy = tmp_path / "copy.db"
         copy.write_bytes(fetch(f"{address}/twittosphere.db")[2])
         assert sqlite3.connect(copy).execute("select count(*) from organisations").fetchone()[0] in counts()
+
+
+@pytest.mark.parametrize("fault", ["cut short", "another program's", "not a database", "missing"])
+def test_what_is_not_our_database_is_refused_at_the_start(site: Path, tmp_path: Path, fault: str):
+    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    database = tmp_path / "twittosphere.db"
+    if fault == "cut short":
+        database.write_bytes((site / "twittosphere.db").read_bytes()[:1_000_000])
+    elif fault == "another program's":
+        sqlite3.connect(database).execute("create table events (id)")
+    elif fault == "not a database":
+        database.write_text("id,title\n")
+    finished = subprocess.run([sys.executable, "-m", "datasette", ".", "--port", str(free_port())], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 1 and "twittosphere.db cannot be served" in finished.stderr and "build_db.py" in finished.stderr
+    assert "Traceback" not in finished.stderr

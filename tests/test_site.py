@@ -530,3 +530,10 @@ def test_rewritten_queries_give_the_same_rows(db: sqlite3.Connection, sql: str):
     assert REWRITTEN(sql) != sql
     found = [tuple(row) for row in db.execute(REWRITTEN(sql), {"search": "orange"} if "search" in sql else {})]
     assert found and found == [tuple(row) for row in db.execute(sql, {"search": "orange"} if "search" in sql else {})]
+
+
+@pytest.mark.parametrize("name", [name for name, query in QUERIES.items() if not re.search(r":\w", query["sql"])])
+def test_answers_of_the_build_are_those_of_the_questions(db: sqlite3.Connection, server: str, name: str):
+    rows = [list(row) for row in db.execute(QUERIES[name]["sql"])]
+    shown = get_json(f"{server}/twittosphere/{name}.json?_shape=arrays")
+    assert shown["rows"] == rows[:5000] and shown["columns"] == [column[0] for column in db.execute(QUERIES[name]["sql"]).description]
