@@ -4,6 +4,7 @@ Each number is declared once, below, and may be changed in metadata.yml under pl
 """
 
 import asyncio
+import ctypes
 import functools
 import os
 import re
@@ -24,9 +25,10 @@ DEFAULTS = {
     "url_length": 8_000,  # bytes of path and query; longer than any address that the site writes
     "parameters": 100,
     "facets": 6,
-    "value_length": 500_000,  # bytes of one value: bounds every function that SQLite cannot interrupt
-    "result_length": 5_000_000,  # bytes of one result
-    "heap": 100_000_000,  # bytes that SQLite may allocate in the whole process
+    "page_size": 500,  # rows that a page may be asked to show; JSON and CSV may hold more
+    "value_length": 250_000,  # bytes of one value: bounds every function that SQLite cannot interrupt
+    "result_length": 3_000_000,  # bytes of one result
+    "heap": 60_000_000,  # bytes that SQLite may allocate in the whole process
     "costly": 1,  # costly requests that run at a time; settings.json gives Datasette six threads for SQL
     "searches": 2,  # searches for words that run at a time
     "streams": 2,  # CSV files of all rows that are written at a time
@@ -47,6 +49,7 @@ TABLES = re.compile(r"pragma_(?!table_x?info$|table_list$|index_x?info$|index_li
 WRITES = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_REINDEX, sqlite3.SQLITE_ANALYZE, sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TRIGGER}
 # Parameters whose cost the visitor decides; every other address reads an index.
 COSTLY = re.compile(r"sql|_where|_through|_sort|_sort_desc|_facet\w*|.+__(contains|notcontains|endswith|like|notlike|glob|arraycontains|arraynotcontains|date)")
+LIBC, M_ARENA_MAX = ctypes.CDLL(None), -8  # malloc.h
 PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-token|permissions|allow-debug|messages|patterns|logout)(\.json)?$"
 
 
@@ -148,9 +151,17 @@ class BoundedConnection:
         return getattr(self.conn, name)
 
 
+def give_back_memory() -> None:
+    """Return to the system what costly requests have used; glibc would keep it, in an arena for each thread."""
+    if hasattr(LIBC, "malloc_trim"):
+        LIBC.malloc_trim(0)
+
+
 @hookimpl
 def startup(datasette):
     """Bound what every query returns, and let it be stopped."""
+    if hasattr(LIBC, "mallopt"):
+        LIBC.mallopt(M_ARENA_MAX, 2)
     BoundedCursor.length = limits(datasette)["result_length"]
     database = datasette.databases[DATABASE]
     execute_fn = database.execute_fn
@@ -198,12 +209,20 @@ def refusal(scope: dict, chosen: dict[str, int]) -> tuple[int, str] | None:
         return 400, f"The address has more than {chosen['parameters']} parameters."
     if sum(name.startswith("_facet") and name != "_facet_size" for name in names) > chosen["facets"]:
         return 400, f"The address asks for more than {chosen['facets']} facets."
+    sizes = [value for name, value in parameters_of(scope) if name == "_size"]
+    if not scope["path"].endswith((".json", ".csv")) and any(size == "max" or size.isdecimal() and int(size[:9]) > chosen["page_size"] for size in sizes):
+        return 400, f"A page shows at most {chosen['page_size']} rows; ask for more as .json or .csv."
     return None
+
+
+def parameters_of(scope: dict) -> list[tuple[str, str]]:
+    """Return the (name, value) pairs of the query of a request."""
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def names_of(scope: dict) -> list[str]:
     """Return the names of the parameters of a request."""
-    return [name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)]
+    return [name for name, _ in parameters_of(scope)]
 
 
 class Busy(Exception):
@@ -229,6 +248,7 @@ class Lane:
 
     async def __aexit__(self, *_: object) -> None:
         self.turn.release()
+        give_back_memory()
 
 
 @hookimpl
