@@ -9,7 +9,7 @@ serve: twittosphere.db  ## the site on 127.0.0.1
 build: twittosphere.db  ## the database
 
 test: .venv/test  ## everything, in Chromium too
-	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	command -v chromium > /dev/null && command -v nginx > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium nginx-light; }
 	.venv/bin/pytest
 
 bench: twittosphere.db .venv/test  ## page and build times, as ratios; Lighthouse scores

@@ -204,10 +204,9 @@ def refusal(scope: dict, chosen: dict[str, int]) -> tuple[int, str] | None:
     raw, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
     if len(raw) + len(query) > chosen["url_length"]:
         return 414, f"The address is longer than {chosen['url_length']:,} bytes."
-    names = names_of(scope)
-    if len(names) > chosen["parameters"]:
+    if query.count(b"&") >= chosen["parameters"]:
         return 400, f"The address has more than {chosen['parameters']} parameters."
-    if sum(name.startswith("_facet") and name != "_facet_size" for name in names) > chosen["facets"]:
+    if sum(name.startswith("_facet") and name != "_facet_size" for name in names_of(scope)) > chosen["facets"]:
         return 400, f"The address asks for more than {chosen['facets']} facets."
     sizes = [value for name, value in parameters_of(scope) if name == "_size"]
     if not scope["path"].endswith((".json", ".csv")) and any(size == "max" or size.isdecimal() and int(size[:9]) > chosen["page_size"] for size in sizes):

@@ -15,15 +15,16 @@ OPEN = ("application/json", "text/csv")  # open data: scripts of other sites may
 
 
 @hookimpl(trylast=True)  # around all others, for their refusals too
-def asgi_wrapper():
-    """Add HEADERS to every answer that does not set its own, and open JSON and CSV to other sites."""
+def asgi_wrapper(datasette):
+    """Add HEADERS to every answer that does not set its own, let pages be kept for a while, and open JSON and CSV to other sites."""
+    kept = {"cache-control": f"max-age={datasette.setting('default_cache_ttl')}"}
 
     def wrap(app):
         async def with_headers(scope, receive, send):
             async def add(message):
                 if message["type"] == "http.response.start":
                     given = {name.decode().lower(): value.decode("latin-1") for name, value in message.get("headers", [])}
-                    extra = {**HEADERS, **({"access-control-allow-origin": "*"} if given.get("content-type", "").startswith(OPEN) else {})}
+                    extra = HEADERS | ({"access-control-allow-origin": "*"} if given.get("content-type", "").startswith(OPEN) else {}) | (kept if message["status"] == 200 else {})
                     message = {**message, "headers": [*message.get("headers", []), *((name.encode(), value.encode()) for name, value in extra.items() if name not in given)]}
                 await send(message)
 

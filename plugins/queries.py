@@ -18,7 +18,7 @@ MATCHING = r"rowid in \(select rowid from (?P<index>\w+_fts) where (?P=index) ma
 # The first page of a search in everything, in the order of its kinds: the build stores the rows in that order.
 SEARCH = re.compile(rf"select (?P<columns>[\w, ]+) from search where (?P<others>.* and )?{MATCHING} order by place(?P<end> limit \d+)$")
 FOUND = re.compile(rf"select count\(\*\) from \w+ where {MATCHING} *$")
-COUNT = re.compile(r"\s*select (count\(\*\)|\S+ as value, count\(\*\) as count) from ")
+COUNT = re.compile(r"\s*select (count\(\*\)|\S+ as value, count\(\*\) as count|'', year, count\(\*\)) from ")
 # Datasette's count of the values in lists sorts whole rows, lest a list hold a value twice; ours hold none twice.
 LISTS = re.compile(r"\s*with inner as \((?P<rows>.*)\),\s*deduped_array_items as \(.*json_each\(\[inner\]\.(?P<column>\S+)\) j.*limit (?P<limit>\d+)\s*$", re.DOTALL)
 

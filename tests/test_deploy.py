@@ -1,0 +1,86 @@
+"""Serving to many: uvicorn with two workers behind nginx, with the configuration of deploy/."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, free_port
+from test_guard import fetch
+
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+
+
+def wait_for(address: str, process: subprocess.Popen) -> None:
+    """Return when somebody answers at an address."""
+    for _ in range(300):
+        try:
+            return urllib.request.urlopen(address).close()
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    raise TimeoutError(address)
+
+
+@contextmanager
+def behind_nginx(site: Path, folder: Path, limited: bool = False) -> Iterator[str]:
+    """Run the site with two workers and nginx in front of it; give the address of nginx. Its limit leaves out the machine itself, unless limited."""
+    inner, outer = free_port(), free_port()
+    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    for old, new in [("listen 80;", f"listen 127.0.0.1:{outer};"), ("127.0.0.1:8001", f"127.0.0.1:{inner}"), ("/var/cache/nginx", str(folder)), ("/srv/twittosphere", str(site)), ('127.0.0.1 "";', "" if limited else '127.0.0.1 "";')]:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "nginx.conf").write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n{'user root;' if folder.owner() == 'root' else ''}\nevents {{}}\nhttp {{ access_log off; include /etc/nginx/mime.types;\n{text}\n}}\n")
+    workers = subprocess.Popen([sys.executable, "-m", "uvicorn", "asgi:site", "--factory", "--workers", "2", "--host", "127.0.0.1", "--port", str(inner), "--app-dir", str(ROOT)], cwd=site, stderr=subprocess.DEVNULL)
+    front = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+    try:
+        wait_for(f"http://127.0.0.1:{inner}/-/versions.json", workers)
+        wait_for(f"http://127.0.0.1:{outer}/", front)
+        yield f"http://127.0.0.1:{outer}"
+    finally:
+        for process in (front, workers):
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.mark.skipif(not NGINX, reason="install Debian's nginx-light; `make test` does")
+def test_behind_nginx(site: Path, tmp_path: Path):
+    with behind_nginx(site, tmp_path) as address:
+        pages = ["/", "/fr/", "/twittosphere/events", "/twittosphere/organisations/orange", "/twittosphere/events.json?_size=5"]
+        first = {page: fetch(address + page) for page in pages}
+        again = {page: fetch(address + page) for page in pages}
+        assert {status for status, _, _ in [*first.values(), *again.values()]} == {200}
+        assert all(again[page][1]["x-cache"] == "HIT" and again[page][2] == first[page][2] for page in pages)
+        assert "default-src 'none'" in again["/"][1]["content-security-policy"]
+        kept = fetch(f"{address}/how-facts-are-coded", headers={"Host": "evil.example"})[2] + fetch(f"{address}/how-facts-are-coded")[2]
+        assert b"evil" not in kept and b'rel="canonical" href="http://twittosphere.example/how-facts-are-coded"' in kept
+        whole = (site / "twittosphere.db").read_bytes()
+        status, headers, body = fetch(f"{address}/twittosphere.db")
+        assert status == 200 and body == whole and int(headers["content-length"]) == len(whole) and "x-cache" not in headers
+        assert fetch(f"{address}/twittosphere.db", headers={"Range": "bytes=100-"})[::2] == (206, whole[100:])
+        assert fetch(f"{address}/twittosphere.db.gz")[2] == (site / "twittosphere.db.gz").read_bytes()
+        assert fetch(f"{address}/twittosphere/organisations.csv?_stream=on")[2].count(b"\n") > 2000
+        assert Counter(fetch(f"{address}/twittosphere/events?_size={n}")[0] for n in range(1, 101)) == {200: 100}, "nobody is limited on the machine itself"
+
+
+@pytest.mark.skipif(not NGINX, reason="install Debian's nginx-light; `make test` does")
+def test_one_visitor_is_limited(site: Path, tmp_path: Path):
+    with behind_nginx(site, tmp_path, limited=True) as address:
+        start = time.monotonic()
+        answers = Counter(fetch(address + "/")[0] for _ in range(300))
+        allowed = 61 + 10 * (time.monotonic() - start)
+        assert set(answers) == {200, 429} and 60 <= answers[200] <= allowed + 2, (answers, allowed)
+        time.sleep(1)
+        assert fetch(address + "/")[0] == 200, "who waits is served again"
+
+
+def test_the_application_for_workers_is_that_of_datasette():
+    assert re.search(r"uvicorn (asgi:site --factory --workers \d)", (ROOT / "asgi.py").read_text(encoding="utf-8"))[1] in (ROOT / "README.md").read_text(encoding="utf-8")
