@@ -1,12 +1,16 @@
-"""Measure the pages, as ratios to stock Datasette in the same run on the same machine.
+"""Measure the pages, in turn with stock Datasette on the same file: none of our templates and plugins, the same settings and facets.
 
-    python benchmarks/pages.py [--rounds N]
+    python benchmarks/serve.py [--site DIR] [--rounds N] [--load SECONDS]
 
-Median seconds of this site and of stock Datasette with the same database,
-settings and facets, but none of our templates and plugins.
+For each page: the first answer, then the median and the 95th percentile of some more, in milliseconds, its
+kilobytes, and the ratio of the medians. Then, with wrk, requests per second and the 95th percentile at 1, 8 and 32
+connections: one process, two workers of uvicorn, and nginx in front of them with its cache (and the download).
+Without --site, the real data; with it, a directory with a twittosphere.db built from what generate.py writes.
 """
 
 import argparse
+import os
+import re
 import shutil
 import socket
 import statistics
@@ -14,30 +18,41 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = ["/", "/twittosphere", "/twittosphere/organisations", "/twittosphere/accounts", "/twittosphere/events", "/twittosphere/uses", "/twittosphere/figures",
-         "/twittosphere/sources", "/twittosphere/timeline", "/twittosphere/panorama", "/twittosphere/adoption", "/twittosphere/search?_search=orange",
-         "/twittosphere/events?type=crisis&_search=twitter", "/twittosphere/organisations/comcast", "/twittosphere/organisations/twitter",
-         "/twittosphere/sources/communication-entreprise-2012-six-ans"]
+PAGES = {
+    "home": "/", "tables and questions": "/twittosphere", "table": "/twittosphere/events", "table, three facets": "/twittosphere/figures?_facet=metric&_facet=year&_facet=about", "table, filtered, with facets": "/twittosphere/events?type=crisis",
+    "timeline": "/twittosphere/timeline", "timeline, one country and sector": "/twittosphere/timeline?country=FR&sector=retail", "panorama": "/twittosphere/panorama", "sources": "/twittosphere/sources",
+    "search, rare word": "/twittosphere/search?_search=comcast", "search, common word": "/twittosphere/search?_search=twitter", "search in a table": "/twittosphere/events?_search=twitter",
+    "CSV of 1,000 rows": "/twittosphere/events.csv?_size=1000", "JSON": "/twittosphere/events.json?_size=50", "what is not known": "/what-is-not-known",
+}
+LOADED = ["table", "organisation", "event"]
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Server:
-    """A Datasette on a free port of 127.0.0.1, for a `with` block; `get` returns seconds."""
+    """A Datasette, with workers if told so, on a free port of 127.0.0.1, for a `with` block; `get` returns seconds."""
 
-    def __init__(self, folder: Path):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    def __init__(self, folder: Path, workers: int = 0):
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen([sys.executable, "-m", "datasette", ".", "--port", str(port)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = ["uvicorn", "asgi:site", "--factory", "--workers", str(workers), "--app-dir", str(ROOT), "--no-access-log"] if workers else ["datasette", "."]
+        self.process = subprocess.Popen([sys.executable, "-m", *command, "--port", str(port)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.bytes = 0
 
     def __enter__(self) -> "Server":
-        for _ in range(300):
+        for _ in range(600):
             try:
                 self.get("/-/versions.json")
                 return self
@@ -47,39 +62,116 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
     def get(self, path: str) -> float:
-        """Fetch a page and return the seconds it took."""
+        """Fetch a page and return the seconds it took; HTTPError for refusals."""
         start = time.perf_counter()
-        with urllib.request.urlopen(self.address + path) as answer:
-            answer.read()
+        with urllib.request.urlopen(self.address + path, timeout=120) as answer:
+            self.bytes = len(answer.read())
         return time.perf_counter() - start
 
 
-def page_times(folder: Path, rounds: int) -> None:
-    """Print the median of each page, here and in stock Datasette."""
-    ours, stock = folder / "ours", folder / "stock"
-    for site in (ours, stock):
-        site.mkdir()
-        subprocess.run([sys.executable, str(ROOT / "build_db.py"), "--out", str(site / "twittosphere.db")], check=True, stdout=subprocess.DEVNULL)
-        shutil.copy(ROOT / "settings.json", site)
-    for name in ("metadata.yml", "templates", "static", "plugins"):
-        (ours / name).symlink_to(ROOT / name)
-    metadata = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))
-    metadata.pop("extra_css_urls")
-    (stock / "metadata.yml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
-    print(f"{'page':62} {'ours':>8} {'stock':>8} ratio")
+class Nginx:
+    """nginx with deploy/nginx.conf in front of an address, for a `with` block."""
+
+    def __init__(self, behind: str, site: Path, folder: Path):
+        self.address = f"http://127.0.0.1:{(port := free_port())}"
+        text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+        for old, new in [("listen 80;", f"listen 127.0.0.1:{port};"), ("127.0.0.1:8001", behind.removeprefix("http://")), ("/var/cache/nginx", str(folder)), ("/srv/twittosphere", str(site))]:
+            text = text.replace(old, new)
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 2; {user}\nevents {{}}\nhttp {{ access_log off;\n{text}\n}}\n")
+        self.command = [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+    def __enter__(self) -> "Nginx":
+        self.process = subprocess.Popen(self.command)
+        time.sleep(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def measured(server: Server, path: str, rounds: int) -> tuple[list[float], int]:
+    """Return the milliseconds of the first and of so many more answers (fewer if they are slow), and the bytes of one; no times if it is refused."""
+    times = []
+    try:
+        while len(times) <= rounds and (len(times) < 4 or sum(times) < 20_000):
+            times.append(1000 * server.get(path))
+    except (urllib.error.HTTPError, OSError):
+        return [], 0
+    return times, server.bytes
+
+
+def page_times(ours: Path, stock: Path, pages: dict[str, str], rounds: int) -> None:
+    """Print the times of each page, here and in stock Datasette."""
+    print(f"{'page':34} {'first':>8} {'median':>8} {'p95':>8} {'kB':>6}   {'stock':>8} {'p95':>8} {'kB':>6}  ratio")
     with Server(ours) as here, Server(stock) as peer:
-        for path in PATHS + [f"/twittosphere/{name}" for name in metadata["databases"]["twittosphere"]["queries"]]:
-            pairs = [(here.get(path), peer.get(path)) for _ in range(rounds + 1)][1:]  # the first fills caches
-            mine, theirs = (statistics.median(times) for times in zip(*pairs))
-            print(f"{path:62} {1000 * mine:5.0f} ms {1000 * theirs:5.0f} ms {mine / theirs:5.2f}")
+        for name, path in pages.items():
+            (mine, size), (theirs, other) = measured(here, path, rounds), measured(peer, path, rounds)
+            p95 = lambda times: sorted(times[1:])[int(0.95 * (len(times) - 1))]  # noqa: E731
+            shown = f"{mine[0]:8.1f} {statistics.median(mine[1:]):8.1f} {p95(mine):8.1f} {size / 1000:6.0f}" if mine else f"{'refused':>33}"
+            against = f"{statistics.median(theirs[1:]):8.1f} {p95(theirs):8.1f} {other / 1000:6.0f}  {statistics.median(mine[1:]) / statistics.median(theirs[1:]):5.2f}" if mine and theirs else "refused, or not there"
+            print(f"{name:34} {shown}   {against}", flush=True)
+
+
+def loads(address: str, label: str, pages: dict[str, str], seconds: int) -> None:
+    """Print requests per second and the 95th percentile of pages at 1, 8 and 32 connections."""
+    for name, path in pages.items():
+        found = []
+        for connections in (1, 8, 32):
+            urllib.request.urlopen(address + path).read()
+            said = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", address + path], capture_output=True, text=True).stdout
+            rate, high = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"99%\s+(\S+)", said)
+            errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+            found.append(f"{float(rate[1]):9,.0f}/s {high[1]:>8}{f' ({errors[1]} refused)' if errors else ''}")
+        print(f"{label:26} {name:14} {'  '.join(found)}", flush=True)
+
+
+def main(site: Path | None, rounds: int, seconds: int) -> None:
+    """Measure everything."""
+    with tempfile.TemporaryDirectory() as name:
+        ours, stock, front = Path(name) / "ours", Path(name) / "stock", Path(name) / "nginx"
+        for folder in (ours, stock, front):
+            folder.mkdir()
+        if site is None:
+            site = Path(name)
+            subprocess.run([sys.executable, str(ROOT / "build_db.py"), "--out", str(site / "twittosphere.db")], check=True, stdout=subprocess.DEVNULL)
+        for folder in (ours, stock):
+            for part in ("twittosphere.db", "inspect-data.json"):
+                (folder / part).symlink_to(site / part)
+            shutil.copy(ROOT / "settings.json", folder)
+        for part in ("metadata.yml", "templates", "static", "plugins"):
+            (ours / part).symlink_to(ROOT / part)
+        metadata = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))
+        metadata.pop("extra_css_urls")
+        (stock / "metadata.yml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
+        with Server(ours) as server:
+            row = lambda table, place: re.search(rf'/twittosphere/{table}/([^"?]+)"', urllib.request.urlopen(f"{server.address}/twittosphere/{table}?_size=100").read().decode())[1]  # noqa: E731
+            pages = PAGES | {singular: f"/twittosphere/{table}/{row(table, 50)}" for singular, table in (("organisation", "organisations"), ("source", "sources"), ("event", "events"))}
+        pages |= {f"question: {query}": f"/twittosphere/{query}" for query in metadata["databases"]["twittosphere"]["queries"]}
+        page_times(ours, stock, pages, rounds)
+        if seconds and shutil.which("wrk"):
+            chosen = {name: pages[name] for name in LOADED}
+            print(f"\n{'':41} {'1 connection':>20} {'8 connections':>20} {'32 connections':>20}   (requests per second, 99th percentile)")
+            with Server(ours) as server:
+                loads(server.address, "one process", chosen, seconds)
+            with Server(ours, 2) as server:
+                loads(server.address, "two workers", chosen, seconds)
+                with Nginx(server.address, ours, front) as nginx:
+                    loads(nginx.address, "nginx, kept", chosen, seconds)
+                    for label, address in (("Python", server.address), ("nginx", nginx.address)):
+                        start = time.perf_counter()
+                        size = sum(len(part) for part in iter(lambda answer=urllib.request.urlopen(address + "/twittosphere.db"): answer.read(1 << 20), b""))
+                        print(f"download by {label}: {size / 1e6 / (time.perf_counter() - start):,.0f} MB/s")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="repetitions of each measurement (default 9)")
+    parser.add_argument("--site", type=Path, metavar="DIR", help="directory with a twittosphere.db to serve (default: the real data, built anew)")
+    parser.add_argument("--rounds", type=int, default=20, help="answers measured of each page (default 20)")
+    parser.add_argument("--load", type=int, default=3, metavar="SECONDS", help="length of each load by wrk, 0 for none (default 3)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        page_times(Path(name), options.rounds)
+    main(options.site and options.site.resolve(), options.rounds, options.load)

@@ -11,6 +11,7 @@ import re
 import signal
 import sqlite3
 import threading
+import time
 from contextlib import nullcontext
 from contextvars import ContextVar
 from urllib.parse import parse_qsl
@@ -54,10 +55,15 @@ PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-t
 
 
 class Visit:
-    """What a request has running in SQLite, so that it can be stopped when nobody waits for its answer."""
+    """What a request has running in SQLite and on its way out, so that it can be stopped when nobody waits for its answer."""
 
     def __init__(self) -> None:
         self.gone, self.running, self.lock = False, set(), threading.Lock()
+        self.sending: float | None = None  # since when a part of the answer waits to be taken
+
+    def stalled(self, patience: float) -> bool:
+        """Tell whether the visitor has not taken a part of the answer for so many seconds."""
+        return self.sending is not None and time.monotonic() - self.sending > patience
 
     def run(self, conn: sqlite3.Connection, work):
         """Return work(conn); QueryInterrupted if the visitor has gone before."""
@@ -271,7 +277,9 @@ def asgi_wrapper(datasette):
             visits.add(mine)
 
             async def answer(message):
-                await asyncio.wait_for(send(message), chosen["stall"])
+                mine.sending = time.monotonic()
+                await send(message)
+                mine.sending = None
 
             async def work():
                 async with lane_of(scope):
@@ -279,7 +287,8 @@ def asgi_wrapper(datasette):
 
             task, leaving = asyncio.create_task(work()), asyncio.create_task(left(receive))
             try:
-                await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                while not (task.done() or leaving.done() or mine.stalled(chosen["stall"])):
+                    await asyncio.wait({task, leaving}, timeout=chosen["stall"] / 4, return_when=asyncio.FIRST_COMPLETED)
                 if not task.done():
                     mine.stop()
                     task.cancel()

@@ -247,3 +247,25 @@ def test_what_is_not_our_database_is_refused_at_the_start(site: Path, tmp_path: 
     finished = subprocess.run([sys.executable, "-m", "datasette", ".", "--port", str(free_port())], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert finished.returncode == 1 and "twittosphere.db cannot be served" in finished.stderr and "build_db.py" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
+    for name in ("settings.json", "templates", "static", "plugins", "twittosphere.db", "inspect-data.json"):
+        (tmp_path / name).symlink_to((site if (site / name).exists() else ROOT) / name)
+    metadata = (ROOT / "metadata.yml").read_text(encoding="utf-8")
+    (tmp_path / "metadata.yml").write_text(metadata.replace("\nplugins:\n", "\nplugins:\n  guard: {stall: 1}\n"), encoding="utf-8")
+    with serving(tmp_path) as (address, _), socket.create_connection(address.removeprefix("http://").split(":")) as visitor:
+        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        visitor.sendall(b"GET /twittosphere.db HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(3)
+        received = 0
+        visitor.settimeout(5)
+        try:
+            while part := visitor.recv(1 << 20):
+                received += len(part)
+        except ConnectionResetError:
+            pass
+        assert 0 < received < (site / "twittosphere.db").stat().st_size, "the rest was not sent"
+        start = time.monotonic()
+        rows = fetch(f"{address}/twittosphere/facts.csv?_stream=on")[2].count(b"\n")
+        assert rows > 5000 and time.monotonic() - start < 30, "who reads is served to the end"
