@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import subprocess
+import tomllib
 import urllib.parse
 
 import pytest
@@ -71,3 +72,12 @@ def test_settings_are_known_to_datasette():
 def test_nothing_built_or_fetched_is_committed():
     kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert not [path for path in kept if path.endswith((".db", ".gz", ".js", ".whl", ".lock", "inspect-data.json")) and path != "static/sql.js"]  # the one script of our own
+
+
+def test_every_dependency_is_pinned_and_explained():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = declared["dependencies"] + declared["optional-dependencies"]["test"]
+    table = README[README.index("## What it stands on"):README.index("## Licences")]
+    for requirement in wanted:
+        name, _, version = requirement.partition("==")
+        assert version and name in table, requirement
