@@ -16,6 +16,7 @@ from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 CITATION = re.compile(r"(!?)([a-z0-9]+(?:-[a-z0-9]+)*)(?: \(([^;]+)\))?")
+FORMULA = "=+-"  # and @, but handles begin so, and no spreadsheet runs @handle
 
 LONGEST_CELL = 100_000  # characters; more is a broken quote, not a fact
 LONGEST_TEXT = 5_000  # characters, where the declaration says nothing
@@ -114,6 +115,8 @@ def cell_checker(field: dict, today: str) -> Callable[[str], str | None]:
     def check(value: str) -> str | None:
         if found := CONTROL.search(value):
             return f"holds the control character U+{ord(found[0]):04X}; remove it"
+        if kind == "string" and value[0] in FORMULA:
+            return f"{shown(value)} begins with {value[0]}, which spreadsheets take for a formula; word it otherwise"
         if value != value.strip() or "  " in value:
             return f"{shown(value)} has spaces too many; remove them"
         if "rdfType" in field:
@@ -282,7 +285,7 @@ def past_dates(today: str) -> str:
 
 def plain_cell(field: dict, today: str) -> str:
     """Return a pattern of the cells of a field that are certainly good, as far as they can be told without a dictionary."""
-    rules, text = field.get("constraints", {}), f"[^{BETWEEN}]"
+    rules, text, start = field.get("constraints", {}), f"[^{BETWEEN}]", f"(?![{FORMULA}])"
     if "rdfType" in field:
         pattern = past_dates(today)
     elif field["type"] != "string":
@@ -295,7 +298,7 @@ def plain_cell(field: dict, today: str) -> str:
     elif "pattern" in rules:
         pattern = rf"(?={text}{{1,{rules.get('maxLength', LONGEST_TEXT)}}}(?:{BETWEEN}|\Z))(?:{rules['pattern']})"
     else:
-        pattern = f"{text}{{1,{rules.get('maxLength', LONGEST_TEXT)}}}"
+        pattern = f"{start}{text}{{1,{rules.get('maxLength', LONGEST_TEXT)}}}"
     return f"(?:{pattern})" if rules.get("required") else f"(?:{pattern})?"
 
 

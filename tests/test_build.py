@@ -275,6 +275,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "control character": (change("events", "help desk", "help\x07desk"), "events.csv:2: title: holds the control character U+0007"),
     "zero-width mark": (change("events", "help desk", "help\ufeffdesk"), "events.csv:2: title: holds the control character U+FEFF"),
     "spaces at the end": (change("events", "a help desk", "a help desk "), "has spaces too many"),
+    "formula": (change("events", "Comcast opens", "=Comcast opens"), 'events.csv:2: title: "=Comcast opens a help desk" begins with =, which spreadsheets take for a formula'),
     "title too long": (change("events", "a help desk", "a help desk" * 10), "events.csv:2: title: has"),
     "byte order mark": (raw("events", b"id,", b"\xef\xbb\xbfid,"), "events.csv:1: starts with a byte order mark"),
     "CRLF": (raw("events", b"\n", b"\r\n"), "events.csv:1: has a carriage return; end lines with LF alone"),

@@ -269,3 +269,33 @@ def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
         start = time.monotonic()
         rows = fetch(f"{address}/twittosphere/facts.csv?_stream=on")[2].count(b"\n")
         assert rows > 5000 and time.monotonic() - start < 30, "who reads is served to the end"
+
+
+def test_hostile_words_in_the_data_stay_words(small: Path, tmp_path: Path, browser):
+    words = "<script>document.title=1</script>{{7*7}}<img src=x onerror=document.title=1>"
+    for table, old in (("events", "Comcast opens a help desk"), ("organisations", "Orange Business"), ("sources", "A help desk"), ("uses", "Orange answers customers")):
+        path = small / f"{table}.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(old, words, 1), encoding="utf-8")
+    directory = tmp_path / "site"
+    directory.mkdir()
+    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
+        (directory / name).symlink_to(ROOT / name)
+    subprocess.run([sys.executable, ROOT / "build_db.py", "--data", small, "--out", directory / "twittosphere.db"], check=True, stdout=subprocess.DEVNULL)
+    with serving(directory) as (address, _):
+        page = browser.new_page()
+        for path in ("twittosphere/events", "twittosphere/events/comcast-2008-service-launched", "twittosphere/organisations/orange-business", "twittosphere/organisations/comcast", "twittosphere/sources/blog-2008", "twittosphere/timeline",
+                     "twittosphere/search?_search=help", "twittosphere/all-about?organisation=comcast", "twittosphere?sql=select+title,+'javascript:document.title=1'+as+url+from+events", "fr/twittosphere/uses", "feed.atom"):
+            body = fetch(f"{address}/{path}")[2].decode()
+            assert "<script>document" not in body and "<img src=x" not in body and 'href="javascript' not in body, path
+            if path != "feed.atom":
+                page.goto(f"{address}/{path}")
+                assert page.title() != "1" and "49" not in page.title(), path
+        page.close()
+
+
+def test_addresses_in_the_data_are_of_the_web(small: Path):
+    path = small / "sources.csv"
+    for bad in ("javascript:alert(1)", "data:text/html,x", "//evil.example"):
+        path.write_text(SMALL["sources"].replace("https://journal.example/twitter", f'"{bad}"'), encoding="utf-8")
+        finished = subprocess.run([sys.executable, ROOT / "build_db.py", "--data", small, "--check"], capture_output=True, text=True)
+        assert finished.returncode == 1 and "is not a web address" in finished.stderr
