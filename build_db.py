@@ -12,6 +12,7 @@ import argparse
 import csv
 import datetime
 import fcntl
+import functools
 import gzip
 import hashlib
 import io
@@ -173,6 +174,7 @@ def load(db: sqlite_utils.Database, table: dict, join: dict | None, directory: P
             db.conn.executemany(cite, ((values[0], *citation) for values, cited in batch for citation in cited))
 
 
+@functools.cache
 def site() -> dict[str, dict]:
     """Return what metadata.yml declares of the pages: "tables" → facets, sort, sort_desc; "queries" → sql."""
     return yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"][DATABASE]

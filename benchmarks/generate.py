@@ -40,7 +40,7 @@ def writer_of_texts(rng: random.Random, models: list[dict[str, str]], column: st
         chosen = rng.choices(words, k=length)
         if rng.random() < 0.02 * length:
             chosen[rng.randrange(length)] = "".join(rng.choices(SYLLABLES, k=4))
-        line = " ".join(chosen)
+        line = " ".join(chosen).lstrip("=+- ") or "x"  # never what a spreadsheet takes for a formula
         return line if len(line) <= longest else line[:longest].rsplit(" ", 1)[0].strip()
 
     return text
