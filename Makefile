@@ -12,9 +12,10 @@ test: .venv/test  ## everything, in Chromium too
 	command -v chromium > /dev/null && command -v nginx > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium nginx-light; }
 	.venv/bin/pytest
 
-bench: twittosphere.db .venv/test  ## page and build times, as ratios; Lighthouse scores
+bench: twittosphere.db .venv/test  ## build and page times beside their peers, attacks, Lighthouse scores
 	.venv/bin/python benchmarks/build.py
-	.venv/bin/python benchmarks/pages.py
+	.venv/bin/python benchmarks/serve.py
+	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/lighthouse.py
 
 twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
