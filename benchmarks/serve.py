@@ -2,8 +2,9 @@
 
     python benchmarks/serve.py [--site DIR] [--rounds N] [--load SECONDS]
 
-For each page: the first answer, then the median and the 95th percentile of some more, in milliseconds, its
-kilobytes, and the ratio of the medians. Then, with wrk, requests per second and the 95th percentile at 1, 8 and 32
+For each page: the first answer; the median and the 95th percentile of some more that were made anew (their
+addresses differ in a parameter that says nothing); the median of those that the site has kept; all in
+milliseconds; its kilobytes; and the ratio of the medians of those made anew. Then, with wrk, requests per second and the 95th percentile at 1, 8 and 32
 connections: one process, two workers of uvicorn, and nginx in front of them with its cache (and the download).
 Without --site, the real data; with it, a directory with a twittosphere.db built from what generate.py writes.
 """
@@ -95,11 +96,11 @@ class Nginx:
 
 
 def measured(server: Server, path: str, rounds: int) -> tuple[list[float], int]:
-    """Return the milliseconds of the first and of so many more answers (fewer if they are slow), and the bytes of one; no times if it is refused."""
-    times = []
+    """Return the milliseconds of the first and of so many more answers made anew (fewer if they are slow), and the bytes of one; no times if it is refused."""
+    times, join = [], "&" if "?" in path else "?"
     try:
         while len(times) <= rounds and (len(times) < 4 or sum(times) < 20_000):
-            times.append(1000 * server.get(path))
+            times.append(1000 * server.get(f"{path}{join}_anew={len(times)}"))
     except (urllib.error.HTTPError, OSError):
         return [], 0
     return times, server.bytes
@@ -107,12 +108,13 @@ def measured(server: Server, path: str, rounds: int) -> tuple[list[float], int]:
 
 def page_times(ours: Path, stock: Path, pages: dict[str, str], rounds: int) -> None:
     """Print the times of each page, here and in stock Datasette."""
-    print(f"{'page':34} {'first':>8} {'median':>8} {'p95':>8} {'kB':>6}   {'stock':>8} {'p95':>8} {'kB':>6}  ratio")
+    print(f"{'page':34} {'first':>8} {'median':>8} {'p95':>8} {'kept':>6} {'kB':>6}   {'stock':>8} {'p95':>8} {'kB':>6}  ratio")
     with Server(ours) as here, Server(stock) as peer:
         for name, path in pages.items():
             (mine, size), (theirs, other) = measured(here, path, rounds), measured(peer, path, rounds)
             p95 = lambda times: sorted(times[1:])[int(0.95 * (len(times) - 1))]  # noqa: E731
-            shown = f"{mine[0]:8.1f} {statistics.median(mine[1:]):8.1f} {p95(mine):8.1f} {size / 1000:6.0f}" if mine else f"{'refused':>33}"
+            kept = statistics.median([1000 * here.get(path) for _ in range(5)]) if mine else 0
+            shown = f"{mine[0]:8.1f} {statistics.median(mine[1:]):8.1f} {p95(mine):8.1f} {kept:6.1f} {size / 1000:6.0f}" if mine else f"{'refused':>40}"
             against = f"{statistics.median(theirs[1:]):8.1f} {p95(theirs):8.1f} {other / 1000:6.0f}  {statistics.median(mine[1:]) / statistics.median(theirs[1:]):5.2f}" if mine and theirs else "refused, or not there"
             print(f"{name:34} {shown}   {against}", flush=True)
 

@@ -299,3 +299,20 @@ def test_addresses_in_the_data_are_of_the_web(small: Path):
         path.write_text(SMALL["sources"].replace("https://journal.example/twitter", f'"{bad}"'), encoding="utf-8")
         finished = subprocess.run([sys.executable, ROOT / "build_db.py", "--data", small, "--check"], capture_output=True, text=True)
         assert finished.returncode == 1 and "is not a web address" in finished.stderr
+
+
+def test_pages_are_kept_for_everybody_but_not_across_hosts(guarded):
+    address = guarded[0]
+    path = f"{address}/twittosphere/organisations?_size=7"
+    first, again = fetch(path), fetch(path)
+    assert first[0] == again[0] == 200 and first[2] == again[2] and again[1]["content-security-policy"] == first[1]["content-security-policy"]
+    other = fetch(path, headers={"Host": "other.example"})[2]
+    assert b"other.example" in other and b"other.example" not in fetch(path)[2]
+    assert fetch(path, "HEAD")[2] == b"" and fetch(path.replace("/twittosphere/", "/fr/twittosphere/"))[2] != first[2]
+
+
+def test_kept_pages_do_not_fill_the_memory(guarded):
+    address, process, _ = guarded
+    for number in range(400):  # some 30 MB of pages
+        fetch(f"{address}/twittosphere/facts?_size=100&_search_title=x{number}" if number % 4 else f"{address}/twittosphere/facts?_size=100&year__gt={2007 + number % 18}&value__lt={number}.5")
+    assert memory(process) < 200

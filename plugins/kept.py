@@ -1,0 +1,57 @@
+"""Pages that were asked for lately, kept in memory: the file that is served does not change, nor do its pages."""
+
+from collections import OrderedDict
+
+from datasette import hookimpl
+
+BYTES = 24_000_000  # of all pages kept
+LONGEST = 300_000  # of one
+KINDS = ("text/html", "application/json", "image/svg+xml")
+
+
+@hookimpl(trylast=True)  # outside the guard: a kept page costs nobody anything
+def asgi_wrapper():
+    """Answer GET from what is kept; keep whole, public answers."""
+
+    def wrap(app):
+        kept: OrderedDict[tuple, list[dict]] = OrderedDict()
+        size = 0
+
+        async def remembering(scope, receive, send):
+            nonlocal size
+            if scope["type"] != "http" or scope["method"] != "GET":
+                return await app(scope, receive, send)
+            # The host, as pages name their own address.
+            key = (scope["scheme"], next((value for name, value in scope["headers"] if name == b"host"), b""), scope.get("raw_path") or scope["path"].encode(), scope["query_string"])
+            if key in kept:
+                kept.move_to_end(key)
+                for message in kept[key]:
+                    await send(message)
+                return
+            messages: list[dict] | None = []
+
+            async def noting(message):
+                nonlocal messages
+                if messages is not None:
+                    messages.append(message)
+                    if message["type"] == "http.response.start" and not may_be_kept(message) or sum(len(part.get("body", b"")) for part in messages) > LONGEST:
+                        messages = None
+                await send(message)
+
+            await app(scope, receive, noting)
+            if messages and not messages[-1].get("more_body") and messages[-1]["type"] == "http.response.body" and key not in kept:
+                body = b"".join(part.get("body", b"") for part in messages)
+                kept[key] = [messages[0], {"type": "http.response.body", "body": body}]
+                size += len(body)
+                while size > BYTES:
+                    size -= len(kept.popitem(last=False)[1][1]["body"])
+
+        return remembering
+
+    return wrap
+
+
+def may_be_kept(start: dict) -> bool:
+    """Tell whether an answer is whole and the same for everybody."""
+    headers = {name.lower(): value for name, value in start["headers"]}
+    return start["status"] == 200 and b"set-cookie" not in headers and b"private" not in headers.get(b"cache-control", b"") and headers.get(b"content-type", b"").decode("latin-1").startswith(KINDS)
