@@ -116,7 +116,8 @@ class Watch:
         for place in range(10**9):
             if self.over:
                 return
-            self.waits.append(1000 * self.server.get(READS[place % len(READS)]))
+            path = READS[place % len(READS)]
+            self.waits.append(1000 * self.server.get(f"{path}{'&' if '?' in path else '?'}_anew={place}"))  # never a page that was kept
 
     def look(self) -> None:
         while not self.over:
