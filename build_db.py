@@ -24,7 +24,8 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -289,10 +290,11 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     OSError or sqlite3.Error; the former database then stands as it was.
     """
     package = read_package(directory)
-    for left in target.parent.glob(f".{target.name}.*.building"):
-        remove_if_left(left)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent)
-    fcntl.flock(handle, fcntl.LOCK_EX)  # as long as this build runs
+    with alone(target.parent):
+        for left in target.parent.glob(f".{target.name}.*.building"):
+            remove_if_left(left)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)  # as long as this build runs
     draft, inspect = Path(name), target.with_name("inspect-data.json")
     try:
         db = sqlite_utils.Database(draft)
@@ -321,13 +323,24 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     return {resource["name"]: counts[resource["name"]] for resource in package["resources"]}
 
 
+@contextmanager
+def alone(directory: Path) -> Iterator[int]:
+    """Hold a directory, for a `with` block, while other builds wait; give its descriptor."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def remove_if_left(draft: Path) -> None:
-    """Remove the draft of a build that was killed; that of one which runs is locked."""
-    with draft.open("rb") as file:
-        try:
+    """Remove the draft of a build that was killed; that of one which runs is locked, or goes at this moment."""
+    try:
+        with draft.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
+    except (BlockingIOError, FileNotFoundError):
+        return
     draft.unlink(missing_ok=True)
     zipped(draft).unlink(missing_ok=True)
 
@@ -350,9 +363,7 @@ def publish(draft: Path, target: Path, inspect: Path, counts: dict[str, int], co
     facts = {"hash": digest, "size": draft.stat().st_size, "file": target.name, "tables": {name: {"count": count} for name, count in counts.items()}}
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
-    directory = os.open(target.parent, os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)  # lest two builds mix their files
-    try:
+    with alone(target.parent) as directory:  # lest two builds mix their files
         zipped(target).unlink(missing_ok=True)  # never beside a database that it does not hold
         os.replace(draft, target)
         if compress:
@@ -361,8 +372,6 @@ def publish(draft: Path, target: Path, inspect: Path, counts: dict[str, int], co
         aside.write_text(json.dumps({target.stem: facts}, indent=1) + "\n", encoding="utf-8")
         os.replace(aside, inspect)
         os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def version_number(version: str) -> int:

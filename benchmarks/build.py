@@ -68,10 +68,9 @@ def cut(data: Path, directory: Path) -> None:
 def steps(data: Path, model: Path) -> dict[str, list[str]]:
     """Return the SQL of a build in the shell: "tables", "load" for each table from a table of texts called raw, and "finish"."""
     package = json.loads((data / "datapackage.json").read_text(encoding="utf-8"))
-    schema = dict(sqlite3.connect(model).execute("select name, sql from sqlite_master where sql is not null"))
-    indexes = [sql for name, sql in schema.items() if name.startswith("idx_")]
-    views = [table["name"] for table in package["views"]]
-    of_views = [sql for sql in indexes if re.search(r"\[(\w+)\]|ON \"?(\w+)", sql) and any(f"[{name}]" in sql or f'"{name}"' in sql for name in views)]
+    master = sqlite3.connect(model).execute("select type, name, tbl_name, sql from sqlite_master where sql is not null").fetchall()
+    schema, views = {name: sql for _, name, _, sql in master}, {table["name"] for table in package["views"]}
+    indexes, of_views = ([sql for kind, _, table, sql in master if kind == "index" and (table in views) == derived] for derived in (False, True))
     load = {}
     for table in sorted(package["resources"], key=lambda table: "derived" in table):
         names = [field["name"] for field in table["schema"]["fields"] if field["name"] != "sources"]
@@ -81,7 +80,7 @@ def steps(data: Path, model: Path) -> dict[str, list[str]]:
     for table in package["joins"]:
         given = ", ".join(f"nullif(\"{field['name']}\", '')" for field in table["fields"])
         load[table["name"]] = f'INSERT INTO "{table["name"]}" SELECT {given} FROM raw;'
-    finish = [f"{sql};" for sql in indexes if sql not in of_views] + ["PRAGMA foreign_key_check;", "ANALYZE;"]
+    finish = [f"{sql};" for sql in indexes] + ["PRAGMA foreign_key_check;", "ANALYZE;"]
     for table in package["views"]:
         names = ", ".join(f'"{field["name"]}"' for field in table["fields"])
         query, key = (data / table["query"]).read_text(encoding="utf-8"), ", ".join(f'"{name}"' for name in table.get("order", build_db.key_of(table)))
@@ -132,6 +131,14 @@ def by_executemany(data: Path, parts: Path, model: Path, out: Path) -> None:
     db.commit()
 
 
+def counts(path: Path, package: dict) -> dict[str, int]:
+    """Return the rows of each declared table of a database, and the entries of its search indexes."""
+    db = sqlite3.connect(path)
+    declared = package["resources"] + package["joins"] + package["views"]
+    names = [table["name"] for table in declared] + [f"{table['name']}_fts_docsize" for table in declared if "search" in table]
+    return {name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
+
+
 def main(scales: list[float], rounds: int) -> None:
     """Print a table for each size."""
     for scale in scales:
@@ -145,6 +152,7 @@ def main(scales: list[float], rounds: int) -> None:
             parts.mkdir()
             cut(data, parts)
             build(model)
+            package = json.loads((data / "datapackage.json").read_text(encoding="utf-8"))
             script, tables = shell_script(data, parts, model), names_of(data)
             here = [sys.executable, str(Path(__file__).resolve())]
             peers = {
@@ -163,6 +171,8 @@ def main(scales: list[float], rounds: int) -> None:
                     out = folder / "out.db"
                     out.unlink(missing_ok=True)
                     found[peer].append(run(out))
+                    if peer in ("sqlite3 .import", "executemany"):
+                        assert counts(out, package) == counts(model, package), f"{peer} built another file"
             base = statistics.median(seconds for seconds, _ in found["sqlite3 .import"])
             print(f"scale {scale}: {rows:,} rows with citations, {model.stat().st_size / 1e6:,.0f} MB, median of {rounds}")
             for peer, runs in found.items():

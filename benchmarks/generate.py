@@ -22,7 +22,6 @@ ROWS = {"organisations": 100_000, "sources": 200_000, "accounts": 60_000, "event
 CITATIONS = 2_500_000
 SKEW = 3  # a reference is row number n · u³ for a u drawn evenly from 0 to 1
 TEXTS = {"name", "other_names", "title", "title_fr", "summary", "summary_fr", "note", "note_fr", "author", "remark"}
-KEPT = {"publisher"}  # texts that repeat from row to row
 SYLLABLES = ["ba", "co", "di", "fo", "gu", "la", "me", "ni", "po", "ra", "se", "ti", "vo", "xu", "zé"]
 
 
@@ -88,7 +87,7 @@ def generate(directory: Path, scale: float, seed: int) -> dict[str, int]:
     directory.mkdir(parents=True)
     package = json.loads((DATA / "datapackage.json").read_text(encoding="utf-8"))
     sizes = {name: max(2, round(rows * scale)) for name, rows in ROWS.items()}
-    ids = {name: (lambda number, stem=name[:-1].replace("_", "-"): f"{stem}-{number}") for name in sizes} | {"accounts": lambda number: f"a_{number}"}
+    ids = {name: (lambda number, stem=name[:-1].replace("_", "-"): f"{stem}-{number:07}") for name in sizes} | {"accounts": lambda number: f"a_{number:07}"}  # in order of ids, as our own files are
     cited = {name: [len(row["sources"].split("; ")) for row in read(name)] for name in ("accounts", "events", "uses", "figures", "cohort_members")}
     rows = sum(sizes[name] for name in cited)
     further = sum(sizes[name] * (sum(counts) / len(counts) - 1) for name, counts in cited.items())
@@ -106,6 +105,7 @@ def generate(directory: Path, scale: float, seed: int) -> dict[str, int]:
                 writer = csv.DictWriter(file, header, lineterminator="\n")
                 writer.writeheader()
                 rows = cohorts(sizes, ids, rng) if name == "cohorts" else rows_of(table, sizes, ids, second, rng)
+                rows = sorted(rows, key=lambda row: row["id"]) if name == "cohort_members" else rows
                 counts[name] = citations = 0
                 for row in rows:
                     writer.writerow(row)

@@ -4,7 +4,7 @@
 
 For each page: the first answer; the median and the 95th percentile of some more that were made anew (their
 addresses differ in a parameter that says nothing); the median of those that the site has kept; all in
-milliseconds; its kilobytes; and the ratio of the medians of those made anew. Then, with wrk, requests per second and the 95th percentile at 1, 8 and 32
+milliseconds; its kilobytes; and the ratio of the medians of those made anew. Then, with wrk, requests per second and the 99th percentile at 1, 8 and 32
 connections: one process, two workers of uvicorn, and nginx in front of them with its cache (and the download).
 Without --site, the real data; with it, a directory with a twittosphere.db built from what generate.py writes.
 """
@@ -120,13 +120,13 @@ def page_times(ours: Path, stock: Path, pages: dict[str, str], rounds: int) -> N
 
 
 def loads(address: str, label: str, pages: dict[str, str], seconds: int) -> None:
-    """Print requests per second and the 95th percentile of pages at 1, 8 and 32 connections."""
+    """Print requests per second and the 99th percentile of pages at 1, 8 and 32 connections."""
     for name, path in pages.items():
         found = []
         for connections in (1, 8, 32):
             urllib.request.urlopen(address + path).read()
             said = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", address + path], capture_output=True, text=True).stdout
-            rate, high = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"99%\s+(\S+)", said)
+            rate, high = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"^\s+99%\s+(\S+)", said, re.MULTILINE)
             errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
             found.append(f"{float(rate[1]):9,.0f}/s {high[1]:>8}{f' ({errors[1]} refused)' if errors else ''}")
         print(f"{label:26} {name:14} {'  '.join(found)}", flush=True)

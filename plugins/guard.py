@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from urllib.parse import parse_qsl
@@ -289,15 +290,13 @@ def asgi_wrapper(datasette):
             try:
                 while not (task.done() or leaving.done() or mine.stalled(chosen["stall"])):
                     await asyncio.wait({task, leaving}, timeout=chosen["stall"] / 4, return_when=asyncio.FIRST_COMPLETED)
-                if not task.done():
-                    mine.stop()
-                    task.cancel()
-                await task
-            except asyncio.CancelledError:
-                pass
+                if task.done():
+                    task.result()
             except Busy:
                 await plain(send, 503, "Other long questions are being answered; try again in a moment.", [(b"retry-after", b"10")])
             finally:
+                mine.stop()
+                task.cancel()
                 leaving.cancel()
                 visits.discard(mine)
 
@@ -341,7 +340,7 @@ async def left(receive) -> None:
         pass
 
 
-async def plain(send, status: int, text: str, headers: list[tuple[bytes, bytes]] = []) -> None:
+async def plain(send, status: int, text: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """Answer with one line of text."""
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"), *headers]})
     await send({"type": "http.response.body", "body": text.encode() + b"\n"})

@@ -1,12 +1,36 @@
 """Pages that were asked for lately, kept in memory: the file that is served does not change, nor do its pages."""
 
 from collections import OrderedDict
+from contextvars import ContextVar
 
 from datasette import hookimpl
+from datasette.database import QueryInterrupted
 
-BYTES = 24_000_000  # of all pages kept
+from build_db import DATABASE
+
+BYTES = 24_000_000  # of all pages kept, with their addresses
+OVERHEAD = 3_000  # bytes of what belongs to one beside its body and address
 LONGEST = 300_000  # of one
 KINDS = ("text/html", "application/json", "image/svg+xml")
+
+cut_short: ContextVar[list | None] = ContextVar("cut_short", default=None)  # of a request, the queries that took too long
+
+
+@hookimpl
+def startup(datasette):
+    """Note what took too long: a page without one of its facets is not the page."""
+    database = datasette.databases[DATABASE]
+    execute = database.execute
+
+    async def noted(sql, params=None, **options):
+        try:
+            return await execute(sql, params, **options)
+        except QueryInterrupted:
+            if (queries := cut_short.get()) is not None:
+                queries.append(sql)
+            raise
+
+    database.execute = noted
 
 
 @hookimpl(trylast=True)  # outside the guard: a kept page costs nobody anything
@@ -29,6 +53,7 @@ def asgi_wrapper():
                     await send(message)
                 return
             messages: list[dict] | None = []
+            cut_short.set(queries := [])
 
             async def noting(message):
                 nonlocal messages
@@ -39,16 +64,21 @@ def asgi_wrapper():
                 await send(message)
 
             await app(scope, receive, noting)
-            if messages and not messages[-1].get("more_body") and messages[-1]["type"] == "http.response.body" and key not in kept:
+            if messages and not queries and not messages[-1].get("more_body") and messages[-1]["type"] == "http.response.body" and key not in kept:
                 body = b"".join(part.get("body", b"") for part in messages)
                 kept[key] = [messages[0], {"type": "http.response.body", "body": body}]
-                size += len(body)
+                size += weight(key, kept[key])
                 while size > BYTES:
-                    size -= len(kept.popitem(last=False)[1][1]["body"])
+                    size -= weight(*kept.popitem(last=False))
 
         return remembering
 
     return wrap
+
+
+def weight(key: tuple, messages: list[dict]) -> int:
+    """Return about how many bytes a kept page takes."""
+    return OVERHEAD + sum(map(len, key)) + len(messages[1]["body"])
 
 
 def may_be_kept(start: dict) -> bool:

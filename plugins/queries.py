@@ -10,13 +10,13 @@ from datasette import hookimpl
 from build_db import DATABASE
 
 KEPT = 1_000  # answers remembered
-ROWS, LONGEST = 200, 8_000  # rows and characters of one
+ROWS, LONGEST = 200, 8_000  # rows of one, and characters with its query
 COMPOUND = re.compile(r"\b(union|intersect|except)\b", re.IGNORECASE)
 # The query of the first page of a table that is sorted.
-SORTED = re.compile(r"select [\w\s,\[\]]+ from [\w\[\]]+ (where .*)?order by [\w\[\]]+( desc)?(?= limit \d+$)", re.DOTALL)
+SORTED = re.compile(r"select [\w\s,\[\]]+ from (?P<table>[\w\[\]]+) (where .*)?order by [\w\[\]]+( desc)?(?= limit \d+$)", re.DOTALL)
 MATCHING = r"rowid in \(select rowid from (?P<index>\w+_fts) where (?P=index) match escape_fts\(:search\)\)"
 # The first page of a search in everything, in the order of its kinds: the build stores the rows in that order.
-SEARCH = re.compile(rf"select (?P<columns>[\w, ]+) from search where (?P<others>.* and )?{MATCHING} order by place(?P<end> limit \d+)$")
+SEARCH = re.compile(rf'select (?P<columns>[\w, ]+) from search where (?P<others>("?\w+"? = :p\d+ and )*){MATCHING} order by place(?P<end> limit \d+)$')
 FOUND = re.compile(rf"select count\(\*\) from \w+ where {MATCHING} *$")
 COUNT = re.compile(r"\s*select (count\(\*\)|\S+ as value, count\(\*\) as count|'', year, count\(\*\)) from ")
 # Datasette's count of the values in lists sorts whole rows, lest a list hold a value twice; ours hold none twice.
@@ -32,9 +32,9 @@ def rewritten(sql: str) -> str:
     """
     if search := SEARCH.match(sql):
         rows = f"select search.*, {search['index']}.rowid as found from {search['index']} cross join search on search.rowid = {search['index']}.rowid where {search['index']} match escape_fts(:search)"
-        return f"select {search['columns']} from ({rows}) where {search['others'] or ''}1 order by found{search['end']}"
+        return f"select {search['columns']} from ({rows}) where {search['others']}1 order by found{search['end']}"
     if (first := SORTED.match(sql)) and not COMPOUND.search(sql):
-        return f"{first[0]}, {'id' if ' from search ' in sql else 'rowid'}{sql[first.end():]}"
+        return f"{first[0]}, {'id' if first['table'] == 'search' else 'rowid'}{sql[first.end():]}"
     if found := FOUND.match(sql):
         return f"select count(*) from {found['index']} where {found['index']} match escape_fts(:search)"
     if lists := LISTS.match(sql):
@@ -57,7 +57,6 @@ def startup(datasette):
     database = datasette.databases[DATABASE]
     execute, known = database.execute, OrderedDict()
     answers = answered(database.path, datasette.metadata("queries", database=DATABASE, fallback=False) or {})
-
     charts = {chart["sql"] for chart in (datasette.plugin_config("charts") or {}).values() if "sql" in chart}
 
     async def answer(sql, params=None, **options):
@@ -69,7 +68,7 @@ def startup(datasette):
             known.move_to_end(key)
             return known[key]
         found = await execute(rewritten(sql), params, **options)
-        if counting and len(found.rows) <= ROWS and len(repr([tuple(row) for row in found.rows])) <= LONGEST:
+        if counting and len(found.rows) <= ROWS and len(repr(key)) + len(repr([tuple(row) for row in found.rows])) <= LONGEST:
             known[key] = found
             if len(known) > KEPT:
                 known.popitem(last=False)

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import json
+import re
 import sqlite3
 
 import pytest
@@ -292,3 +293,11 @@ def test_declaration_says_what_blank_means():
     for table in PACKAGE["resources"]:
         for field in table["schema"]["fields"]:
             assert field.get("constraints", {}).get("required") or "blank" in field, (table["name"], field["name"])
+
+
+def test_only_handles_begin_with_an_at_sign(db: sqlite3.Connection):
+    """The README says so of the CSV files, which spreadsheets may take for formulas."""
+    for table in DECLARED:
+        for column in columns(table):
+            for value in listed(db, f"select [{column}] from [{table['name']}] where substr([{column}], 1, 1) = '@'"):
+                assert re.match(r"@\w", value), (table["name"], column, value)

@@ -311,6 +311,26 @@ def test_pages_are_kept_for_everybody_but_not_across_hosts(guarded):
     assert fetch(path, "HEAD")[2] == b"" and fetch(path.replace("/twittosphere/", "/fr/twittosphere/"))[2] != first[2]
 
 
+def test_small_answers_at_long_addresses_do_not_fill_the_memory(guarded):
+    address, process, _ = guarded
+    connection, before = http.client.HTTPConnection(address.removeprefix("http://")), memory(process)
+    for number in range(6000):  # 47 MB of addresses
+        connection.request("GET", f"/twittosphere/event_types.json?_size=0&_shape=array&x={number}{'y' * 7800}")
+        assert connection.getresponse().read() == b"[]"
+    assert memory(process) - before < 45
+
+
+def test_pages_that_were_cut_short_are_not_kept(site: Path, tmp_path: Path):
+    for name in ("metadata.yml", "templates", "static", "plugins", "twittosphere.db", "inspect-data.json"):
+        (tmp_path / name).symlink_to((site if (site / name).exists() else ROOT) / name)
+    (tmp_path / "settings.json").write_text(json.dumps(json.loads((ROOT / "settings.json").read_text(encoding="utf-8")) | {"facet_time_limit_ms": 1}))
+    with serving(tmp_path) as (address, _):
+        path = f"{address}/twittosphere/facts.json?_size=1&_facet=title&_facet=summary"
+        assert "title" not in json.loads(fetch(path)[2])["facet_results"]
+        took = [json.loads(fetch(path)[2])["query_ms"] for _ in range(5)]
+        assert len(set(took)) == 5, "made anew each time"
+
+
 def test_kept_pages_do_not_fill_the_memory(guarded):
     address, process, _ = guarded
     for number in range(400):  # some 30 MB of pages
