@@ -25,9 +25,12 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
+from multiprocessing import Pipe, Process
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import sqlite_utils
@@ -42,7 +45,7 @@ APPLICATION_ID = 0x54574954  # "TWIT", so that `file` and scripts can recognise 
 PROSE = {"title", "title_fr", "summary", "summary_fr", "text", "label", "type_en", "type_fr", "value", "locator", "until", "unit", "qualifier", "posture"}  # derived columns that nobody filters by
 SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL"}
 NOT_KNOWN = ("unknown", "not_stated", "not_looked_for")  # words that stand for no knowledge, in any vocabulary
-BATCH = 5_000  # rows in memory at a time
+BATCH = 1_000  # rows in memory at a time
 LONGEST_ANSWER = 500  # rows of a question that the build answers beforehand
 SPACE = "[ \u00a0\u202f]"
 TYPOGRAPHY = [  # what a curator types, and what French typography prints; spaces are never added where none was typed
@@ -135,9 +138,11 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
     for table in package["resources"] + package["joins"]:
         create_table(db, table)
     joins = {table["joins"]: table for table in package["joins"]}
-    for table in sorted(package["resources"], key=lambda table: "derived" in table):  # which look into those that are not
-        progress(f"loading {table['name']}")
-        load(db, table, joins.get(table["name"]), directory)
+    tables = sorted(package["resources"], key=lambda table: "derived" in table)  # which look into those that are not
+    with reading(tables, directory) as batches:
+        for table in tables:
+            progress(f"loading {table['name']}")
+            load(db, table, joins.get(table["name"]), batches)
     index(db, package["resources"] + package["joins"])
     check(db, "foreign_key_check")
     db.execute("ANALYZE")  # else the queries below take the worst of two indexes
@@ -151,28 +156,72 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
         index(db, [table])
 
 
-def load(db: sqlite_utils.Database, table: dict, join: dict | None, directory: Path) -> None:
-    """Load a table from its file, with its derived columns, French typography in the French ones, and its citations into the joining table.
+def read(receiver: Connection, sender: Connection, tables: list[dict], directory: Path) -> None:
+    """Send the rows of tables, one table after the other, in batches of (values, with French typography in the French ones; citations); after each table, None; or a Doubt."""
+    receiver.close()  # else nobody here would learn that the other side has ended
+    today = datetime.date.today().isoformat()
+    try:
+        for table in tables:
+            in_french = [place for place, name in enumerate(given(table)) if name.endswith("_fr")]
+            rows = plain_rows(table, directory / table["path"], today)
+            while batch := list(islice(rows, BATCH)):
+                for values, _ in batch:
+                    for place in in_french:
+                        if values[place]:
+                            values[place] = french(values[place])
+                sender.send(batch)
+            sender.send(None)
+    except Doubt as doubt:
+        sender.send(doubt)
+    except BrokenPipeError:
+        pass  # who asked for the rows has ended
+
+
+@contextmanager
+def reading(tables: list[dict], directory: Path) -> Iterator[Iterator[list]]:
+    """Read tables on another core, for a `with` block; give an iterator of what `read` sends."""
+    receiver, sender = Pipe(duplex=False)
+    reader = Process(target=read, args=(receiver, sender, tables, directory), daemon=True)
+    reader.start()
+    sender.close()
+
+    def batches() -> Iterator[list]:
+        while True:
+            try:
+                got = receiver.recv()
+            except EOFError as error:
+                raise OSError("the process that reads the data has ended") from error
+            if isinstance(got, Doubt):
+                raise got
+            yield got
+
+    try:
+        yield batches()
+    finally:
+        receiver.close()
+        reader.join()
+
+
+def given(table: dict) -> list[str]:
+    """Return the columns of a declared table that stand in its file, without its sources."""
+    return [field["name"] for field in table["schema"]["fields"] if field["name"] != "sources"]
+
+
+def load(db: sqlite_utils.Database, table: dict, join: dict | None, batches: Iterator[list]) -> None:
+    """Load a table from batches of its rows, with its derived columns, and its citations into the joining table.
 
     Without sqlite-utils, which looks at every value to guess types that are declared.
     """
-    names = [field["name"] for field in table["schema"]["fields"] if field["name"] != "sources"]
-    derived = table.get("derived", [])
+    names, derived = given(table), table.get("derived", [])
     columns = ", ".join(f'"{name}"' for name in names + [field["name"] for field in derived])
-    given = ", ".join(f'? AS "{name}"' for name in names)
+    values = ", ".join(f'? AS "{name}"' for name in names)
     worked_out = "".join(f", french({field['sql']})" if field["name"].endswith("_fr") else f", {field['sql']}" for field in derived)
-    insert = f'INSERT INTO "{table["name"]}" ({columns}) SELECT *{worked_out} FROM (SELECT {given}) AS "{table["name"]}"'
+    insert = f'INSERT INTO "{table["name"]}" ({columns}) SELECT *{worked_out} FROM (SELECT {values}) AS "{table["name"]}"'
     cite = f'INSERT INTO "{join["name"]}" VALUES (?, ?, ?, ?)' if join else ""
-    in_french = [place for place, name in enumerate(names) if name.endswith("_fr")]
-    rows = plain_rows(table, directory / table["path"], datetime.date.today().isoformat())
-    while batch := list(islice(rows, BATCH)):
-        for values, _ in batch:
-            for place in in_french:
-                if values[place]:
-                    values[place] = french(values[place])
-        db.conn.executemany(insert, (values for values, _ in batch))
+    for batch in iter(batches.__next__, None):
+        db.conn.executemany(insert, (row for row, _ in batch))
         if join:
-            db.conn.executemany(cite, ((values[0], *citation) for values, cited in batch for citation in cited))
+            db.conn.executemany(cite, ((row[0], *citation) for row, cited in batch for citation in cited))
 
 
 @functools.cache
@@ -232,14 +281,13 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
 
 def answer(db: sqlite_utils.Database) -> None:
     """Write the answers to the questions of metadata.yml that take no parameter, if they are short: each row as a JSON list, the names of the columns first."""
-    db.execute("CREATE TABLE _answers (question TEXT, position INTEGER, row TEXT NOT NULL, PRIMARY KEY (question, position)) STRICT")
     for name, query in site()["queries"].items():
         if not re.search(r":\w", query["sql"]):
-            progress(f"answering {name}")
             found = db.execute(query["sql"])
             rows = [[column[0] for column in found.description], *found.fetchmany(LONGEST_ANSWER)]
             if len(rows) <= LONGEST_ANSWER:
-                db.conn.executemany("INSERT INTO _answers VALUES (?, ?, ?)", ((name, place, json.dumps(row, ensure_ascii=False)) for place, row in enumerate(rows)))
+                lines = ({"question": name, "position": place, "row": json.dumps(row, ensure_ascii=False)} for place, row in enumerate(rows))
+                db["_answers"].insert_all(lines, pk=("question", "position"))
 
 
 def documented(declaration: dict, keys: Sequence[str]) -> dict[str, str | None]:
@@ -274,12 +322,26 @@ def check(db: sqlite_utils.Database, pragma: str) -> None:
         raise sqlite3.IntegrityError(f"{pragma}: {found[:3]}")
 
 
-def verify(db: sqlite_utils.Database) -> None:
-    """Raise sqlite3.IntegrityError unless structure, keys of derived tables and search indexes are sound."""
-    for pragma in ("foreign_key_check", "integrity_check"):
-        check(db, pragma)
-    for table in db.table_names(fts5=True):
-        db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
+def check_file(path: Path) -> None:
+    """Raise sqlite3.IntegrityError unless the structure of a database is sound, and each index holds its rows."""
+    db = sqlite_utils.Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+    check(db, "integrity_check")
+    db.close()
+
+
+def finish(db: sqlite_utils.Database, package: dict, draft: Path) -> None:
+    """Verify what has been loaded and derived, and document it meanwhile, on another core; raise sqlite3.IntegrityError if it is not sound."""
+    with ThreadPoolExecutor(1) as pool, db.atomic():
+        sound = pool.submit(check_file, draft)
+        check(db, "foreign_key_check")
+        for table in db.table_names(fts5=True):
+            db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
+        describe(db, package)
+        answer(db)
+        sound.result()  # who reads the file keeps this from being written
+    for table in db.table_names():
+        if table.startswith("_"):
+            check(db, f'integrity_check("{table}")')
 
 
 def build(directory: Path, target: Path, compress: bool = False) -> dict[str, int]:
@@ -301,14 +363,12 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
         for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -32768", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
             db.execute(f"PRAGMA {pragma}")
         fill(db, package, directory)
-        describe(db, package)
-        answer(db)
         progress("indexing")
         make_searchable(db, package["resources"] + package["views"])
         db.execute("ANALYZE")
         db.conn.commit()
         progress("verifying")
-        verify(db)
+        finish(db, package, draft)
         # Search indexes are left out: Datasette works through all tables that it is told of for each listing.
         counts = {table: db[table].count for table in db.table_names() if "_fts" not in table}
         db.close()

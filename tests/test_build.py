@@ -406,6 +406,19 @@ def test_killed_at_twenty_moments(small: Path, built: Path):
     assert built.read_bytes() == before and not list(built.parent.glob(f".{built.name}*.building"))
 
 
+def test_the_process_that_reads_ends_with_the_build(tmp_path: Path):
+    """Killed or failing while its reader has much to send, the build leaves nobody behind; else its output would stay open."""
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    for kill in (True, False):
+        process = subprocess.Popen([*BUILD, "--data", tmp_path / "data", "--out", tmp_path / "real.db"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if kill:
+            time.sleep(0.4)
+            process.kill()
+            change("organisations", "\naxa,", "\naccor,")(tmp_path / "data")  # for the second round: an id that the database refuses early
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and '"accor" stands already in line' in errors
+
+
 def test_two_builds_at_once(small: Path, built: Path, tmp_path: Path):
     other = tmp_path / "other"
     shutil.copytree(small, other)
