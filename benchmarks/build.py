@@ -9,7 +9,7 @@ Ours checks every row, reports by position, typesets French, joins, derives, ind
 - executemany: the same by csv and sqlite3 of Python.
 - sqlite-utils insert --csv: plain tables, nothing else. csvs-to-sqlite: the same, if it is installed.
 - frictionless: validation alone (up to scale 0.01, beyond which it takes too long).
-Prints medians of wall seconds, peak megabytes, rows (with citations) per second, and the ratio to .import.
+Prints, and writes to RESULTS.md, medians of wall seconds, peak megabytes, rows (with citations) per second, and the ratio to .import.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import build_db  # noqa: E402
+from results import recorded  # noqa: E402
 from validate import citations  # noqa: E402
 
 OURS_ONLY = [(r"\bfrench\(", "("), (r"\bfigure_title\(", "printf('%s %s %s %s %s %s %s %s', "), (r"\bwilson\(", "max(")]  # what the shell does not have
@@ -195,4 +196,5 @@ if __name__ == "__main__":
     if options.executemany:
         by_executemany(*options.executemany)
     else:
-        main(options.scale, options.rounds)
+        with recorded():
+            main(options.scale, options.rounds)

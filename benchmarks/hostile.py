@@ -13,7 +13,6 @@ import os
 import random
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,7 +24,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from serve import ROOT, Server
+from results import recorded
+from serve import get
+from servers import ROOT, Server, build, lay_out
 
 READS = ["/", "/twittosphere/events", "/twittosphere/organisations/orange", "/twittosphere/timeline?country=FR", "/twittosphere/search?_search=orange", "/fr/twittosphere/uses?type=recruitment", "/twittosphere/who-left", "/twittosphere/events.json"]
 LEAK = re.compile(rb"site-packages|Traceback|0x[0-9a-f]{8,}|" + b"|".join(re.escape(str(path).encode()) for path in (ROOT, sys.prefix)))
@@ -117,7 +118,7 @@ class Watch:
             if self.over:
                 return
             path = READS[place % len(READS)]
-            self.waits.append(1000 * self.server.get(f"{path}{'&' if '?' in path else '?'}_anew={place}"))  # never a page that was kept
+            self.waits.append(get(f"{self.server.address}{path}{'&' if '?' in path else '?'}_anew={place}")[0])  # never a page that was kept
 
     def look(self) -> None:
         while not self.over:
@@ -164,14 +165,9 @@ def main(site: Path | None, seconds: float) -> int:
     """Run everything and return the exit status."""
     bad = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for part in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
-            (folder / part).symlink_to(ROOT / part)
-        if site:
-            for part in ("twittosphere.db", "inspect-data.json"):
-                (folder / part).symlink_to(site / part)
-        else:
-            subprocess.run([sys.executable, str(ROOT / "build_db.py"), "--out", str(folder / "twittosphere.db")], check=True, stdout=subprocess.DEVNULL)
+        folder = lay_out(Path(name), site)
+        if not site:
+            build(folder)
         with Server(folder) as server:
             every = attacks(server)
 
@@ -208,4 +204,6 @@ if __name__ == "__main__":
     parser.add_argument("--site", type=Path, metavar="DIR", help="directory with a twittosphere.db to attack (default: the real data, built anew)")
     parser.add_argument("--seconds", type=float, default=3, metavar="N", help="how long each attack is repeated (default: 3)")
     options = parser.parse_args()
-    sys.exit(main(options.site and options.site.resolve(), options.seconds))
+    with recorded():
+        faulty = main(options.site and options.site.resolve(), options.seconds)
+    sys.exit(faulty)

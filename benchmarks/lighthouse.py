@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pages import ROOT, Server
+from results import recorded
+from servers import Server, build, lay_out
 
 LIGHTHOUSE = "lighthouse@13.5.0"
 PATHS = ["/", "/fr/", "/twittosphere/organisations/societe-generale", "/twittosphere/cohorts/cac-40-2012-03", "/twittosphere/events", "/twittosphere/timeline", "/twittosphere/who-left"]
@@ -27,14 +28,12 @@ def scores(address: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        site = Path(name)
-        for part in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
-            (site / part).symlink_to(ROOT / part)
-        subprocess.run([sys.executable, str(ROOT / "build_db.py"), "--out", str(site / "twittosphere.db")], check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as name, recorded():
+        site = lay_out(Path(name))
+        build(site)
         with Server(site) as server:
             found = {path: scores(server.address + path) for path in sys.argv[1:] or PATHS}
-    print(f"{'page':50}", *CATEGORIES)
-    for path, score in found.items():
-        print(f"{path:50}", *(f"{score[name]:{len(name)}}" for name in CATEGORIES))
+        print(f"{'page':50}", *CATEGORIES)
+        for path, score in found.items():
+            print(f"{path:50}", *(f"{score[name]:{len(name)}}" for name in CATEGORIES))
     sys.exit(any(value < 95 for score in found.values() for value in score.values()))

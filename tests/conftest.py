@@ -1,22 +1,14 @@
 """Fixtures: a small data directory to break, the real database, and a server that serves it."""
 
-import os
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 import build_db
-
-ROOT = Path(__file__).resolve().parents[1]
+from servers import ROOT, Server, lay_out
 
 SMALL = {
     "organisations": """id,name,other_names,kind,sector,country,parent,founded,wikidata,website
@@ -71,9 +63,7 @@ def small(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository's Datasette directory with the real database built into it."""
-    directory = tmp_path_factory.mktemp("site")
-    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
-        (directory / name).symlink_to(ROOT / name)
+    directory = lay_out(tmp_path_factory.mktemp("site"))
     build_db.build(ROOT / "data", directory / "twittosphere.db", compress=True)
     return directory
 
@@ -87,39 +77,11 @@ def db(site: Path):
     connection.close()
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def serving(site: Path):
-    """Run `datasette .` in a directory; give (its address, its process)."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "datasette", ".", "--host", "127.0.0.1", "--port", str(port)]
-    with (site / "server.log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=site, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"NO_PROXY": "127.0.0.1"})
-        try:
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(f"{address}/-/versions.json").close()
-                    break
-                except OSError:
-                    assert process.poll() is None, log.seek(0) or log.read()
-                    time.sleep(0.1)
-            yield address, process
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
 @pytest.fixture(scope="session")
 def server(site: Path):
     """The address of a running `datasette .` with the real database."""
-    with serving(site) as (address, _):
-        yield address
+    with Server(site) as running:
+        yield running.address
 
 
 @pytest.fixture(scope="session")

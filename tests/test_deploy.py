@@ -1,11 +1,7 @@
 """Serving to many: uvicorn with two workers behind nginx, with the configuration of deploy/."""
 
 import re
-import shutil
-import subprocess
-import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,52 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, free_port
+from servers import NGINX, ROOT, Nginx, Server
 from test_guard import fetch
-
-NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-
-
-def wait_for(address: str, process: subprocess.Popen) -> None:
-    """Return when somebody answers at an address."""
-    for _ in range(300):
-        try:
-            return urllib.request.urlopen(address).close()
-        except OSError:
-            assert process.poll() is None
-            time.sleep(0.1)
-    raise TimeoutError(address)
-
 
 @contextmanager
 def behind_nginx(site: Path, folder: Path, limited: bool = False) -> Iterator[str]:
-    """Run the site with two workers and nginx in front of it; give the address of nginx. Its limit leaves out the machine itself, unless limited."""
-    inner, outer = free_port(), free_port()
-    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    for old, new in [("listen 80;", f"listen 127.0.0.1:{outer};"), ("127.0.0.1:8001", f"127.0.0.1:{inner}"), ("/var/cache/nginx", str(folder)), ("/srv/twittosphere", str(site)), ('127.0.0.1 "";', "" if limited else '127.0.0.1 "";')]:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "nginx.conf").write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n{'user root;' if folder.owner() == 'root' else ''}\nevents {{}}\nhttp {{ access_log off; include /etc/nginx/mime.types;\n{text}\n}}\n")
-    workers = subprocess.Popen([sys.executable, "-m", "uvicorn", "asgi:site", "--factory", "--workers", "2", "--host", "127.0.0.1", "--port", str(inner), "--app-dir", str(ROOT)], cwd=site, stderr=subprocess.DEVNULL)
-    front = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")])
-    try:
-        wait_for(f"http://127.0.0.1:{inner}/-/versions.json", workers)
-        wait_for(f"http://127.0.0.1:{outer}/", front)
-        yield f"http://127.0.0.1:{outer}"
-    finally:
-        for process in (front, workers):
-            process.terminate()
-            process.wait(10)
+    """Run the site with two workers and nginx in front of it; give the address of nginx."""
+    with Server(site, workers=2) as server, Nginx(server.address, site, folder, limited) as nginx:
+        yield nginx.address
 
 
 @pytest.mark.skipif(not NGINX, reason="install Debian's nginx-light; `make test` does")
 def test_behind_nginx(site: Path, tmp_path: Path):
     with behind_nginx(site, tmp_path) as address:
-        pages = ["/", "/fr/", "/twittosphere/events", "/twittosphere/organisations/orange", "/twittosphere/events.json?_size=5"]
+        lasting = re.search(r"(/twittosphere-[0-9a-f]{7}/)", fetch(address)[2].decode())[1] + "organisations/orange"
+        pages = [lasting, "/", "/fr/", "/twittosphere/events", "/twittosphere/organisations/orange", "/twittosphere/events.json?_size=5"]
         first = {page: fetch(address + page) for page in pages}
         again = {page: fetch(address + page) for page in pages}
         assert {status for status, _, _ in [*first.values(), *again.values()]} == {200}
         assert all(again[page][1]["x-cache"] == "HIT" and again[page][2] == first[page][2] for page in pages)
+        assert "immutable" in again[lasting][1]["cache-control"] and again[lasting][2] == again["/twittosphere/organisations/orange"][2]
         assert "default-src 'none'" in again["/"][1]["content-security-policy"]
         kept = fetch(f"{address}/how-facts-are-coded", headers={"Host": "evil.example"})[2] + fetch(f"{address}/how-facts-are-coded")[2]
         assert b"evil" not in kept and b'rel="canonical" href="http://twittosphere.example/how-facts-are-coded"' in kept

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, SMALL, free_port, serving
+from conftest import SMALL
+from servers import ROOT, Server, free_port, lay_out
 
 ENDLESS = "with recursive a(n) as (select 1 union all select n + 1 from a) select count(*) from a"
 GROWING = "with recursive a(s) as (select 'x' union all select s || s from a limit 40) select max(length(s)) from a"
@@ -61,14 +62,11 @@ def processor(process: subprocess.Popen) -> float:
 @pytest.fixture(scope="module")
 def guarded(site: Path, tmp_path_factory: pytest.TempPathFactory):
     """A server of its own, to be tormented: (address, process, directory)."""
-    directory = tmp_path_factory.mktemp("guarded")
-    for path in site.iterdir():
-        if path.name not in ("server.log", "twittosphere.db", "twittosphere.db.gz"):
-            (directory / path.name).symlink_to(path)
-    for name in ("twittosphere.db", "twittosphere.db.gz"):
+    directory = lay_out(tmp_path_factory.mktemp("guarded"))
+    for name in ("twittosphere.db", "twittosphere.db.gz", "inspect-data.json"):
         shutil.copy(site / name, directory)
-    with serving(directory) as (address, process):
-        yield address, process, directory
+    with Server(directory) as server:
+        yield server.address, server.process, directory
 
 
 # --- SQL -----------------------------------------------------------------------
@@ -159,7 +157,8 @@ def test_work_stops_when_the_visitor_leaves(guarded):
 @pytest.mark.parametrize("busy", ["an endless query", "a reader that does not read"])
 def test_a_stop_signal_ends_the_server(site: Path, busy: str):
     path = asking("", ENDLESS) if busy == "an endless query" else "/twittosphere/facts.csv?_stream=on"
-    with serving(site) as (address, process):
+    with Server(site) as server:
+        address, process = server.address, server.process
         with socket.create_connection(address.removeprefix("http://").split(":")) as visitor:
             visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             visitor.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -214,29 +213,50 @@ def test_compressed_download(guarded):
 
 
 def test_a_database_replaced_under_a_running_server_is_not_mixed_with_it(site: Path, small: Path, tmp_path: Path):
-    directory = tmp_path / "site"
-    directory.mkdir()
-    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
-        (directory / name).symlink_to(ROOT / name)
+    directory = lay_out(tmp_path / "site")
     for name in ("twittosphere.db", "inspect-data.json"):
         shutil.copy(site / name, directory)
-    with serving(directory) as (address, _):
+    with Server(directory) as server:
+        address = server.address
         counts = lambda: {json.loads(fetch(asking(address, "select count(*) as n from organisations"))[2])[0]["n"] for _ in range(20)}  # noqa: E731
         before, whole = counts(), (directory / "twittosphere.db").read_bytes()
         subprocess.run([sys.executable, ROOT / "build_db.py", "--data", small, "--out", directory / "twittosphere.db"], check=True, stdout=subprocess.DEVNULL)
         assert counts() == before and fetch(f"{address}/twittosphere.db")[2] == whole, "the former version is served until the server is started again"
         assert fetch(f"{address}/twittosphere/organisations/orange-business")[0] == fetch(f"{address}/fr/twittosphere/organisations/orange-business")[0]
-    with serving(directory) as (address, _):
+    with Server(directory) as server:
+        address = server.address
         assert counts() == {SMALL["organisations"].count("\n") - 1}
         copy = tmp_path / "copy.db"
         copy.write_bytes(fetch(f"{address}/twittosphere.db")[2])
         assert sqlite3.connect(copy).execute("select count(*) from organisations").fetchone()[0] in counts()
 
 
+def test_addresses_of_a_version_may_be_kept_for_good(guarded, site: Path):
+    address, _, _ = guarded
+    digest = sqlite3.connect(site / "twittosphere.db").execute("select value from _package where key = 'digest'").fetchone()[0]
+    assert f"twittosphere-{digest[:7]}/" in fetch(f"{address}/")[2].decode()
+    for path in ("/events/comcast-2008-service-launched?x=%C3%A9", "/uses.json?_size=2&type=recruitment", "/events.csv?_size=3", "", ".db"):
+        plain = fetch(f"{address}/twittosphere{path}")
+        for prefix in (digest[:7], digest[:20], digest):
+            status, headers, body = fetch(f"{address}/twittosphere-{prefix}{path}")
+            assert status == plain[0] == 200 and headers["cache-control"] == "public, max-age=31536000, immutable" != plain[1]["cache-control"]
+            assert body == plain[2] or path.startswith("/uses.json"), "its query_ms differs"
+    french = fetch(f"{address}/fr/twittosphere-{digest[:7]}/events/comcast-2008-service-launched")
+    assert french[2] == fetch(f"{address}/fr/twittosphere/events/comcast-2008-service-launched")[2] and french[1]["content-language"] == "fr"
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    for path, lead in (("/twittosphere-0123456/events?type=crisis", "/twittosphere/events?type=crisis"), ("/fr/twittosphere-0123456", "/fr/twittosphere"), ("/twittosphere-0123456//evil.example", "/twittosphere//evil.example")):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.headers["location"]) == (302, lead)
+    for path in (f"/twittosphere-{digest[:6]}/events", f"/twittosphere-{digest[:7]}/events/none", f"/twittosphere-{digest[:7]}x/events"):
+        status, headers, _ = fetch(address + path)
+        assert status == 404 and "immutable" not in headers.get("cache-control", "")
+
+
 @pytest.mark.parametrize("fault", ["cut short", "another program's", "not a database", "missing"])
 def test_what_is_not_our_database_is_refused_at_the_start(site: Path, tmp_path: Path, fault: str):
-    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    lay_out(tmp_path)
     database = tmp_path / "twittosphere.db"
     if fault == "cut short":
         database.write_bytes((site / "twittosphere.db").read_bytes()[:1_000_000])
@@ -250,11 +270,9 @@ def test_what_is_not_our_database_is_refused_at_the_start(site: Path, tmp_path: 
 
 
 def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
-    for name in ("settings.json", "templates", "static", "plugins", "twittosphere.db", "inspect-data.json"):
-        (tmp_path / name).symlink_to((site if (site / name).exists() else ROOT) / name)
     metadata = (ROOT / "metadata.yml").read_text(encoding="utf-8")
     (tmp_path / "metadata.yml").write_text(metadata.replace("\nplugins:\n", "\nplugins:\n  guard: {stall: 1}\n"), encoding="utf-8")
-    with serving(tmp_path) as (address, _), socket.create_connection(address.removeprefix("http://").split(":")) as visitor:
+    with Server(lay_out(tmp_path, site)) as server, socket.create_connection(server.address.removeprefix("http://").split(":")) as visitor:
         visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         visitor.sendall(b"GET /twittosphere.db HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(3)
@@ -267,7 +285,7 @@ def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
             pass
         assert 0 < received < (site / "twittosphere.db").stat().st_size, "the rest was not sent"
         start = time.monotonic()
-        rows = fetch(f"{address}/twittosphere/facts.csv?_stream=on")[2].count(b"\n")
+        rows = fetch(f"{server.address}/twittosphere/facts.csv?_stream=on")[2].count(b"\n")
         assert rows > 5000 and time.monotonic() - start < 30, "who reads is served to the end"
 
 
@@ -276,12 +294,10 @@ def test_hostile_words_in_the_data_stay_words(small: Path, tmp_path: Path, brows
     for table, old in (("events", "Comcast opens a help desk"), ("organisations", "Orange Business"), ("sources", "A help desk"), ("uses", "Orange answers customers")):
         path = small / f"{table}.csv"
         path.write_text(path.read_text(encoding="utf-8").replace(old, words, 1), encoding="utf-8")
-    directory = tmp_path / "site"
-    directory.mkdir()
-    for name in ("metadata.yml", "settings.json", "templates", "static", "plugins"):
-        (directory / name).symlink_to(ROOT / name)
+    directory = lay_out(tmp_path / "site")
     subprocess.run([sys.executable, ROOT / "build_db.py", "--data", small, "--out", directory / "twittosphere.db"], check=True, stdout=subprocess.DEVNULL)
-    with serving(directory) as (address, _):
+    with Server(directory) as server:
+        address = server.address
         page = browser.new_page()
         for path in ("twittosphere/events", "twittosphere/events/comcast-2008-service-launched", "twittosphere/organisations/orange-business", "twittosphere/organisations/comcast", "twittosphere/sources/blog-2008", "twittosphere/timeline",
                      "twittosphere/search?_search=help", "twittosphere/all-about?organisation=comcast", "twittosphere?sql=select+title,+'javascript:document.title=1'+as+url+from+events", "fr/twittosphere/uses", "feed.atom"):
@@ -321,11 +337,9 @@ def test_small_answers_at_long_addresses_do_not_fill_the_memory(guarded):
 
 
 def test_pages_that_were_cut_short_are_not_kept(site: Path, tmp_path: Path):
-    for name in ("metadata.yml", "templates", "static", "plugins", "twittosphere.db", "inspect-data.json"):
-        (tmp_path / name).symlink_to((site if (site / name).exists() else ROOT) / name)
     (tmp_path / "settings.json").write_text(json.dumps(json.loads((ROOT / "settings.json").read_text(encoding="utf-8")) | {"facet_time_limit_ms": 1}))
-    with serving(tmp_path) as (address, _):
-        path = f"{address}/twittosphere/facts.json?_size=1&_facet=title&_facet=summary"
+    with Server(lay_out(tmp_path, site)) as server:
+        path = f"{server.address}/twittosphere/facts.json?_size=1&_facet=title&_facet=summary"
         assert "title" not in json.loads(fetch(path)[2])["facet_results"]
         took = [json.loads(fetch(path)[2])["query_ms"] for _ in range(5)]
         assert len(set(took)) == 5, "made anew each time"
