@@ -3,7 +3,7 @@
     python benchmarks/hostile.py [--site DIR] [--seconds N]
 
 Prints for each attack the statuses that it got, the reader's p95 and worst wait in milliseconds and the server's
-memory in megabytes; then the same for eight at a time, and for the reader alone. Exit status 1 if the server
+memory in megabytes; then the same for eight at a time, for requests made at random, and for the reader alone. Exit status 1 if the server
 answered with 500 or more (but 503, which asks to wait), crashed, showed a path or an address of memory, or went
 beyond the bounds: 200 MB; p95 of 250 ms, or of 1,000 ms with eight at a time.
 """
@@ -13,6 +13,7 @@ import os
 import random
 import re
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,6 +31,7 @@ from servers import ROOT, Server, build, lay_out
 
 READS = ["/", "/twittosphere/events", "/twittosphere/organisations/orange", "/twittosphere/timeline?country=FR", "/twittosphere/search?_search=orange", "/fr/twittosphere/uses?type=recruitment", "/twittosphere/who-left", "/twittosphere/events.json"]
 LEAK = re.compile(rb"site-packages|Traceback|0x[0-9a-f]{8,}|" + b"|".join(re.escape(str(path).encode()) for path in (ROOT, sys.prefix)))
+RANDOM = 30  # requests of each page at random, beside those that try each parameter in turn
 BOUNDS = {"memory": 200, "alone": 250, "eight": 1000}
 
 SQL = {
@@ -161,6 +163,15 @@ def again(work: Callable[[], None], seconds: float) -> None:
         work()
 
 
+def at_random(address: str, examples: int) -> tuple[str, str]:
+    """Ask every page of openapi.json at random, so many times and in every way that it names; return ("tried, passed", everything that schemathesis said)."""
+    command = [Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{address}/openapi.json", "--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "1", "--workers", "2", "--generation-database", "none",
+               "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    counted = re.search(r"(\d+) generated, (\d+) passed", said)
+    return (f"{counted[1]} requests, {counted[2]} passed" if counted else "no requests"), said
+
+
 def main(site: Path | None, seconds: float) -> int:
     """Run everything and return the exit status."""
     bad = []
@@ -194,6 +205,11 @@ def main(site: Path | None, seconds: float) -> int:
             shuffled = random.Random(1).sample(list(every), len(every))
             for start in range(0, len(shuffled), 8):
                 run(f"eight at a time, {start // 8 + 1}", shuffled[start:start + 8], BOUNDS["eight"])
+            with Watch(server) as watch:
+                counted, said = at_random(server.address, RANDOM)
+            wrong = re.findall(r"^ *❌ (?!Coverage|Fuzzing|Examples)(.+)", said, re.MULTILINE)
+            bad.extend(wrong)
+            print(f"at random from openapi.json: {counted}; reader p95 {watch.p95():.0f} ms, {watch.memory} MB{'  << ' + ', '.join(wrong) if wrong else ''}", flush=True)
             run("nobody, afterwards", [], BOUNDS["alone"])
             print(f"{len(every)} attacks; {len(bad)} faults")
     return bool(bad)

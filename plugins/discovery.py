@@ -56,7 +56,7 @@ async def llms(datasette, request) -> Response:
     """Say in plain text what is where."""
     about, home = datasette.metadata(), f"{origin(request)}{datasette.base_url}{DATABASE}"
     lines = ["# Twittosphère", "", f"> {about['description']}", "", f"- [Database]({home}.db): one SQLite file", f"- [Columns]({home}/_columns.csv?_stream=on): what each column means",
-             f"- [Facts]({home}/facts.csv?_stream=on): every account, event, use and figure as one row; [citations]({home}/citations.csv?_stream=on): which source says which; [sources]({home}/sources.csv?_stream=on)", f"- Read-only SQL as JSON: {home}.json?_shape=array&sql=…", "", "## Questions"]
+             f"- [Facts]({home}/facts.csv?_stream=on): every account, event, use and figure as one row; [citations]({home}/citations.csv?_stream=on): which source says which; [sources]({home}/sources.csv?_stream=on)", f"- Read-only SQL as JSON: {home}.json?_shape=array&sql=…; [all that can be asked as JSON]({origin(request)}{datasette.base_url}openapi.json), as OpenAPI", "", "## Questions"]
     lines += [f"- [{query['title']}]({home}/{name}.csv): {query['description']}" for name, query in queries(datasette).items()]
     return Response.text("\n".join(lines) + "\n")
 

@@ -67,3 +67,26 @@ def handle_exception(datasette, request, exception):
         return Response.html(await datasette.jinja_env.get_template("error.html").render_async(context), status=exception.status)
 
     return page
+
+
+@hookimpl
+def asgi_wrapper():
+    """Give 400 to the refusals that Datasette sends as JSON with 200, such as that of a _shape which a query does not have."""
+
+    def wrap(app):
+        async def truthful(scope, receive, send):
+            held: list[dict] = []
+
+            async def judged(message):
+                if message["type"] == "http.response.start" and message["status"] == 200 and any(value.startswith(b"application/json") for name, value in message["headers"] if name == b"content-type"):
+                    return held.append(message)
+                if held:
+                    start = held.pop()
+                    await send({**start, "status": 400} if message.get("body", b"").startswith(b'{"ok": false') else start)
+                await send(message)
+
+            await app(scope, receive, judged)
+
+        return truthful
+
+    return wrap
