@@ -12,11 +12,18 @@ test: .venv/test  ## everything, in Chromium too
 	command -v chromium > /dev/null && command -v nginx > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium nginx-light; }
 	.venv/bin/pytest
 
-bench: twittosphere.db .venv/test  ## build and page times beside their peers, attacks, Lighthouse scores
+bench: twittosphere.db .venv/test build/million/twittosphere.db  ## build and page times beside their peers, attacks, at random, Lighthouse scores: an hour, into benchmarks/RESULTS.md
 	.venv/bin/python benchmarks/build.py
 	.venv/bin/python benchmarks/serve.py
+	.venv/bin/python benchmarks/serve.py --site build/million
 	.venv/bin/python benchmarks/hostile.py
+	.venv/bin/python benchmarks/hostile.py --site build/million
 	.venv/bin/python benchmarks/lighthouse.py
+	FUZZ=50000 .venv/bin/pytest tests/test_fuzz.py tests/test_openapi.py
+
+build/million/twittosphere.db: .venv/run build_db.py validate.py benchmarks/generate.py
+	.venv/bin/python benchmarks/generate.py build/million/data
+	.venv/bin/python build_db.py --data build/million/data --out $@
 
 twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
 	.venv/bin/python build_db.py --gzip

@@ -14,7 +14,6 @@ from datasette.utils.asgi import Response
 
 from build_db import APPLICATION_ID, DATABASE
 
-LINK = markupsafe.Markup('<a href="{}">{}</a>').format
 # Columns that name their row: in lists they lead to its page.
 NAMES = {"title", "title_fr", "name", "name_fr", "label", "label_en", "label_fr", "handle"}
 # Columns of queries and derived tables by which a title leads to a page, and the tables that they refer to.
@@ -71,9 +70,14 @@ def startup(datasette):
     datasette.jinja_env.globals["package"] = lambda: about
 
 
+def link(address: str, text: str) -> markupsafe.Markup:
+    """Return an HTML link, faster than by Markup.format."""
+    return markupsafe.Markup(f'<a href="{markupsafe.escape(address)}">{markupsafe.escape(text)}</a>')
+
+
 def row_link(datasette, table: str, id: str, label: str) -> markupsafe.Markup:
     """Return a link to the page of a row; Datasette's own way to its address is ten times slower, and there are hundreds in a page."""
-    return LINK(f"{datasette.setting('base_url')}{DATABASE}/{table}/{tilde_encode(id)}", label)
+    return link(f"{datasette.setting('base_url')}{DATABASE}/{table}/{tilde_encode(id)}", label)
 
 
 @hookimpl
@@ -153,7 +157,7 @@ def render_cell(row, value, column, table, database, datasette):
         if column in ("table", "found_in") and (title := datasette.word("_tables", value)):
             return title
         if column == "source_urls":
-            return markupsafe.Markup(", ").join(LINK(url, url.split("/")[2]) if re.match("https?://.", url) else url for url in value.split(" "))
+            return markupsafe.Markup(", ").join(link(url, url.split("/")[2]) if re.match("https?://.", url) else url for url in value.split(" "))
         match target_of(row, column, value, table, datasette):  # of a visitor's own query, the cells may hold anything
             case str(name), str(id) if datasette.word("_tables", name):
                 return row_link(datasette, name, id, (datasette.word(name, id) if id == value else None) or value)
