@@ -331,7 +331,8 @@ def check_file(path: Path) -> None:
 
 def finish(db: sqlite_utils.Database, package: dict, draft: Path) -> None:
     """Verify what has been loaded and derived, and document it meanwhile, on another core; raise sqlite3.IntegrityError if it is not sound."""
-    with ThreadPoolExecutor(1) as pool, db.atomic():
+    with ThreadPoolExecutor(2) as pool, draft.open("rb") as file, db.atomic():
+        pool.submit(os.fsync, file.fileno())  # what is on disk already need not be waited for at the end
         sound = pool.submit(check_file, draft)
         check(db, "foreign_key_check")
         for table in db.table_names(fts5=True):
