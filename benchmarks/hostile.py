@@ -167,7 +167,8 @@ def at_random(address: str, examples: int) -> tuple[str, str]:
     """Ask every page of openapi.json at random, so many times and in every way that it names; return ("tried, passed", everything that schemathesis said)."""
     command = [Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{address}/openapi.json", "--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "1", "--workers", "2", "--generation-database", "none",
                "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"]
-    said = subprocess.run(command, capture_output=True, text=True).stdout
+    with tempfile.TemporaryDirectory() as folder:  # where it leaves its notes
+        said = subprocess.run(command, capture_output=True, text=True, cwd=folder).stdout
     counted = re.search(r"(\d+) generated, (\d+) passed", said)
     return (f"{counted[1]} requests, {counted[2]} passed" if counted else "no requests"), said
 

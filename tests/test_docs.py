@@ -2,15 +2,20 @@
 
 import json
 import re
+import shlex
 import sqlite3
 import subprocess
 import tomllib
 import urllib.parse
+from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+import twittosphere
 from conftest import ROOT
+from twittosphere.cli import cli
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METADATA = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"]["twittosphere"]
@@ -48,6 +53,23 @@ def test_ten_questions():
 @pytest.mark.parametrize("sql", re.findall(r"```sql\n(.*?)```", README, re.S))
 def test_sql_of_the_readme_answers(db: sqlite3.Connection, sql: str):
     assert db.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
+def test_python_of_the_readme_runs(site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, code: str):
+    monkeypatch.setattr(twittosphere, "PATH", site / "twittosphere.db")
+    exec(code, {})
+    printed = capsys.readouterr().out
+    assert "Comcast" in printed and re.search(r"\d+ facts, version \d", printed)
+
+
+@pytest.mark.parametrize("command", re.findall(r"^twittosphere (?!serve)(.+)", README, re.M))
+def test_commands_of_the_readme_answer(site: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str):
+    monkeypatch.setattr(twittosphere, "PATH", site / "twittosphere.db")
+    monkeypatch.chdir(tmp_path)
+    finished = CliRunner().invoke(cli, shlex.split(command))
+    assert finished.exit_code == 0, finished.output
+    assert "crisis" in finished.output or (tmp_path / "facts.csv").read_text(encoding="utf-8").count("\n") > 7000
 
 
 def test_commands_and_files_exist():
