@@ -1,12 +1,15 @@
 PORT ?= 8001
 PYTHON ?= python3
 
-.PHONY: serve test build bench clean
+.PHONY: serve test build release bench clean
 
 serve: twittosphere.db  ## the site on 127.0.0.1
 	.venv/bin/datasette . --host 127.0.0.1 --port $(PORT)
 
 build: twittosphere.db  ## the database
+
+release: .venv/test  ## every form of the data, in dist/; SINCE=FILE.db says what is new since that one
+	.venv/bin/python release.py $(if $(SINCE),--since $(SINCE))
 
 test: .venv/test  ## everything, in Chromium too
 	command -v chromium > /dev/null && command -v nginx > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium nginx-light; }
@@ -38,4 +41,4 @@ twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
 	touch $@
 
 clean:
-	rm -rf .venv twittosphere.db twittosphere.db.gz inspect-data.json .*.building *.egg-info build
+	rm -rf .venv dist twittosphere.db twittosphere.db.gz inspect-data.json .*.building *.egg-info build
