@@ -15,8 +15,8 @@ test: .venv/test  ## everything, in Chromium too
 	command -v chromium > /dev/null && command -v nginx > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium nginx-light; }
 	.venv/bin/pytest
 
-bench: twittosphere.db .venv/test build/million/twittosphere.db  ## build and page times beside their peers, attacks, at random, Lighthouse scores: an hour, into benchmarks/RESULTS.md
-	.venv/bin/python benchmarks/build.py
+bench: twittosphere.db .venv/test .venv-bench .venv-peers build/million/twittosphere.db  ## build and page times beside their peers, attacks, at random, Lighthouse scores: an hour, into benchmarks/RESULTS.md
+	PATH=$$PWD/.venv-peers/bin:$$PATH .venv-bench/bin/python benchmarks/build.py
 	.venv/bin/python benchmarks/serve.py
 	.venv/bin/python benchmarks/serve.py --site build/million
 	.venv/bin/python benchmarks/hostile.py
@@ -40,5 +40,13 @@ twittosphere.db: .venv/run build_db.py validate.py $(wildcard data/*)
 	.venv/bin/pip install -q -e ".[test]"
 	touch $@
 
+.venv-bench: pyproject.toml
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q -e ".[bench]"
+
+.venv-peers:
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q csvs-to-sqlite==1.3.1
+
 clean:
-	rm -rf .venv dist twittosphere.db twittosphere.db.gz inspect-data.json .*.building *.egg-info build
+	rm -rf .venv .venv-bench .venv-peers dist twittosphere.db twittosphere.db.gz inspect-data.json .*.building *.egg-info build

@@ -8,6 +8,8 @@ schema, the validation and the documentation inside the database come from it.
 Exit status: 0 built or valid, 1 refused (every error is printed), 2 wrong usage.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import datetime
@@ -32,12 +34,14 @@ from itertools import islice
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sqlite_utils
 import yaml
-from sqlite_utils.db import DescIndex
 
 from validate import Doubt, Invalid, check_data, plain_rows, progress, read_package
+
+if TYPE_CHECKING:  # else when building only: it loads pandas where that is installed, and the site takes names from here
+    import sqlite_utils
 
 ROOT = Path(__file__).resolve().parent
 DATABASE = "twittosphere"  # the name of the file, and of the database in Datasette
@@ -144,7 +148,7 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
             progress(f"loading {table['name']}")
             load(db, table, joins.get(table["name"]), batches)
     index(db, package["resources"] + package["joins"])
-    check(db, "foreign_key_check")
+    check(db.conn, "foreign_key_check")
     db.execute("ANALYZE")  # else the queries below take the worst of two indexes
     for table in package["views"]:
         progress(f"deriving {table['name']}")
@@ -237,6 +241,8 @@ def indexes_of(table: dict, page: dict) -> list[list]:
     alone answers the page and its counts, for the whole table and for the rows that a facet picks. Then every reference,
     derived column and whatever says "index", but no prose, no list, and no key, which SQLite has indexed.
     """
+    from sqlite_utils.db import DescIndex
+
     facets = [name for name in page.get("facets", []) if isinstance(name, str)]
     order = [DescIndex(page["sort_desc"])] if "sort_desc" in page else [page["sort"]] if "sort" in page else []
     wanted = [[facet, *(column for column in order if column != facet), *(other for other in facets if other != facet and other not in order)] for facet in facets]
@@ -273,7 +279,7 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
     counts = {table["name"]: db[table["name"]].count for table in declared}
     about = {
         "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
-        "digest": logical_digest(db, package["resources"] + package["joins"]), "counts": json.dumps(counts),
+        "digest": logical_digest(db.conn, package["resources"] + package["joins"]), "counts": json.dumps(counts),
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")
@@ -302,7 +308,7 @@ def count_filled(db: sqlite_utils.Database, table: dict) -> tuple[int, ...]:
     return db.execute(f'SELECT {", ".join(counts)} FROM "{table["name"]}"').fetchone()
 
 
-def logical_digest(db: sqlite_utils.Database, declared: list[dict]) -> str:
+def logical_digest(db: sqlite3.Connection, declared: list[dict]) -> str:
     """Return the SHA-256 of the tables that were not derived from others, each as CSV in order of its key, without names of columns: equal on any SQLite version."""
     digest = hashlib.sha256()
     for table in declared:
@@ -315,7 +321,7 @@ def logical_digest(db: sqlite_utils.Database, declared: list[dict]) -> str:
     return digest.hexdigest()
 
 
-def check(db: sqlite_utils.Database, pragma: str) -> None:
+def check(db: sqlite3.Connection, pragma: str) -> None:
     """Raise sqlite3.IntegrityError unless a pragma finds nothing."""
     found = [row for row in db.execute(f"PRAGMA {pragma}") if row != ("ok",)]
     if found:
@@ -324,7 +330,7 @@ def check(db: sqlite_utils.Database, pragma: str) -> None:
 
 def check_file(path: Path) -> None:
     """Raise sqlite3.IntegrityError unless the structure of a database is sound, and each index holds its rows."""
-    db = sqlite_utils.Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     check(db, "integrity_check")
     db.close()
 
@@ -334,7 +340,7 @@ def finish(db: sqlite_utils.Database, package: dict, draft: Path) -> None:
     with ThreadPoolExecutor(2) as pool, draft.open("rb") as file, db.atomic():
         pool.submit(os.fsync, file.fileno())  # what is on disk already need not be waited for at the end
         sound = pool.submit(check_file, draft)
-        check(db, "foreign_key_check")
+        check(db.conn, "foreign_key_check")
         for table in db.table_names(fts5=True):
             db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
         describe(db, package)
@@ -342,7 +348,7 @@ def finish(db: sqlite_utils.Database, package: dict, draft: Path) -> None:
         sound.result()  # who reads the file keeps this from being written
     for table in db.table_names():
         if table.startswith("_"):
-            check(db, f'integrity_check("{table}")')
+            check(db.conn, f'integrity_check("{table}")')
 
 
 def build(directory: Path, target: Path, compress: bool = False) -> dict[str, int]:
@@ -352,6 +358,8 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     inspect-data.json that makes Datasette serve it as immutable. Raises Invalid,
     OSError or sqlite3.Error; the former database then stands as it was.
     """
+    import sqlite_utils
+
     package = read_package(directory)
     with alone(target.parent):
         for left in target.parent.glob(f".{target.name}.*.building"):

@@ -81,7 +81,9 @@ def test_commands_and_files_exist():
 
 
 def test_version_is_said_once():
-    version = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))["version"]
+    package = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
+    version, citation = package["version"], yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], str(citation["date-released"]), citation["title"], citation["license"]) == (version, package["created"][:10], package["title"], package["licenses"][0]["name"])
     assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f"version {version}," in README
 
@@ -98,7 +100,7 @@ def test_nothing_built_or_fetched_is_committed():
 
 def test_every_dependency_is_pinned_and_explained():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = declared["dependencies"] + declared["optional-dependencies"]["test"]
+    wanted = {requirement for extra in (declared["dependencies"], *declared["optional-dependencies"].values()) for requirement in extra} - {"twittosphere[release]"}
     table = README[README.index("## What it stands on"):README.index("## Licences")]
     for requirement in wanted:
         name, _, version = requirement.partition("==")

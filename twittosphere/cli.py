@@ -130,14 +130,11 @@ def info(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def verify(as_json: bool) -> None:
     """Check that the file is sound and that its facts are those of the digest that it names; status 1 if not."""
-    import sqlite_utils
-
     from build_db import check, logical_digest
     from validate import read_package
 
-    package, connection, wrong = read_package(twittosphere.SITE / "data"), opened(), []
-    connection.row_factory = None
-    db = sqlite_utils.Database(connection)
+    package, db, wrong = read_package(twittosphere.SITE / "data"), opened(), []
+    db.row_factory = None
     with click.progressbar(length=3, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         for pragma in ("integrity_check", "foreign_key_check"):
             try:
