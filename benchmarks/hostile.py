@@ -26,10 +26,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from results import recorded
-from serve import get
+from serve import a_row, get
 from servers import ROOT, Server, build, lay_out
 
-READS = ["/", "/twittosphere/events", "/twittosphere/organisations/orange", "/twittosphere/timeline?country=FR", "/twittosphere/search?_search=orange", "/fr/twittosphere/uses?type=recruitment", "/twittosphere/who-left", "/twittosphere/events.json"]
+READS = ["/", "/twittosphere/events", "/twittosphere/timeline?country=FR", "/twittosphere/search?_search=orange", "/fr/twittosphere/uses?type=recruitment", "/twittosphere/wait-by-sector", "/twittosphere/events.json"]
 LEAK = re.compile(rb"site-packages|Traceback|0x[0-9a-f]{8,}|" + b"|".join(re.escape(str(path).encode()) for path in (ROOT, sys.prefix)))
 RANDOM = 30  # requests of each page at random, beside those that try each parameter in turn
 BOUNDS = {"memory": 200, "alone": 250, "eight": 1000}
@@ -102,7 +102,8 @@ class Watch:
     """A reader of ordinary pages and an eye on the server's memory, for a `with` block."""
 
     def __init__(self, server: Server) -> None:
-        self.server, self.waits, self.memory, self.over = server, [], 0, False
+        self.reads = [*READS, a_row(server.address, "organisations")]
+        self.server, self.waits, self.refused, self.memory, self.over = server, [], [], 0, False
 
     def __enter__(self) -> "Watch":
         self.threads = [threading.Thread(target=self.read), threading.Thread(target=self.look)]
@@ -119,8 +120,11 @@ class Watch:
         for place in range(10**9):
             if self.over:
                 return
-            path = READS[place % len(READS)]
-            self.waits.append(get(f"{self.server.address}{path}{'&' if '?' in path else '?'}_anew={place}")[0])  # never a page that was kept
+            path = self.reads[place % len(self.reads)]
+            try:
+                self.waits.append(get(f"{self.server.address}{path}{'&' if '?' in path else '?'}_anew={place}")[0])  # never a page that was kept
+            except OSError as error:
+                self.refused.append(f"the reader of {path}: {error}")
 
     def look(self) -> None:
         while not self.over:
@@ -194,12 +198,15 @@ def main(site: Path | None, seconds: float) -> int:
                     if not chosen:
                         time.sleep(seconds)
                 faults = [key for key in found if key.startswith(("5", "leak")) and key != "503"]
+                faults += watch.refused[:1]
                 faults += ["crash"] if server.process.poll() is not None else []
                 faults += [f"p95 {watch.p95():.0f} ms"] if watch.p95() > bound else []
                 faults += [f"{watch.memory} MB"] if watch.memory > BOUNDS["memory"] else []
                 bad.extend(faults)
                 print(f"{label:44} {' '.join(f'{key}×{count}' for key, count in sorted(found.items())):34} p95 {watch.p95():5.0f} worst {max(watch.waits):6.0f} ms {watch.memory:4} MB {'  << ' + ', '.join(faults) if faults else ''}", flush=True)
 
+            for path in Watch(server).reads:  # what is read for the first time waits for the disk
+                get(server.address + path)
             run("nobody", [], BOUNDS["alone"])
             for attack in every:
                 run(attack, [attack], BOUNDS["alone"])

@@ -53,6 +53,12 @@ def measured(address: str, rounds: int) -> tuple[list[float], int]:
     return times, size
 
 
+def a_row(address: str, table: str) -> str:
+    """Return the path of a row of a table that a site shows."""
+    with urllib.request.urlopen(f"{address}/twittosphere/{table}") as answer:
+        return re.search(rf'/twittosphere/{table}/[^"?]+(?=")', answer.read().decode())[0]
+
+
 def cut_facets(address: str) -> int:
     """Return how many facets of a page were left out for want of time."""
     with urllib.request.urlopen(address, timeout=120) as answer:
@@ -106,8 +112,7 @@ def main(site: Path | None, rounds: int, seconds: int) -> None:
         for part in ("twittosphere.db", "inspect-data.json"):
             (stock / part).symlink_to(site / part)
         with Server(ours) as server:
-            row = lambda table, place: re.search(rf'/twittosphere/{table}/([^"?]+)"', urllib.request.urlopen(f"{server.address}/twittosphere/{table}?_size=100").read().decode())[1]  # noqa: E731
-            pages = PAGES | {singular: f"/twittosphere/{table}/{row(table, 50)}" for singular, table in (("organisation", "organisations"), ("source", "sources"), ("event", "events"))}
+            pages = PAGES | {singular: a_row(server.address, table) for singular, table in (("organisation", "organisations"), ("source", "sources"), ("event", "events"))}
         pages |= {f"question: {query}": f"/twittosphere/{query}" for query in metadata["databases"]["twittosphere"]["queries"]}
         page_times(ours, stock, pages, rounds)
         if seconds and shutil.which("wrk") and NGINX:

@@ -69,7 +69,7 @@ class Server(Running):
     """Datasette in a folder, with workers of uvicorn if told so."""
 
     def __init__(self, folder: Path, workers: int = 0):
-        by = ["uvicorn", "asgi:site", "--factory", "--workers", str(workers), "--app-dir", str(ROOT), "--no-access-log"] if workers else ["datasette", "."]
+        by = ["uvicorn", "twittosphere.asgi:site", "--factory", "--workers", str(workers), "--app-dir", str(ROOT), "--no-access-log"] if workers else ["datasette", "."]
         port = free_port()
         super().__init__([sys.executable, "-m", *by, "--host", "127.0.0.1", "--port", str(port)], folder, port)
 

@@ -1,6 +1,9 @@
 """Serving to many: uvicorn with two workers behind nginx, with the configuration of deploy/."""
 
 import re
+import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ import pytest
 
 from servers import NGINX, ROOT, Nginx, Server
 from test_guard import fetch
+from twittosphere.cli import cli
 
 @contextmanager
 def behind_nginx(site: Path, folder: Path, limited: bool = False) -> Iterator[str]:
@@ -52,5 +56,18 @@ def test_one_visitor_is_limited(site: Path, tmp_path: Path):
         assert fetch(address + "/")[0] == 200, "who waits is served again"
 
 
-def test_the_application_for_workers_is_that_of_datasette():
-    assert re.search(r"uvicorn (asgi:site --factory --workers \d)", (ROOT / "asgi.py").read_text(encoding="utf-8"))[1] in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_dockerfile():
+    finished = subprocess.run([Path(sys.executable).with_name("hadolint"), "--no-color", ROOT / "deploy" / "Dockerfile"], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_service(tmp_path: Path):
+    text = (ROOT / "deploy" / "twittosphere.service").read_text(encoding="utf-8")
+    command = re.search("^ExecStart=(\\S+) (.*)$", text, re.MULTILINE)
+    unit = tmp_path / "twittosphere.service"
+    unit.write_text(text.replace(command[1], "/bin/true"), encoding="utf-8")
+    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    parsed = cli.commands["serve"].make_context("serve", command[2].split()[1:])
+    assert parsed.params["port"] == 8001 and parsed.params["workers"] == 2

@@ -90,9 +90,10 @@ def test_info_path_and_verify(installed: Path, db: sqlite3.Connection):
         path.write_bytes(whole)
 
 
-def test_serve(installed: Path, db: sqlite3.Connection):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_serve(installed: Path, db: sqlite3.Connection, workers: int):
     port = free_port()
-    with Running([str(installed / "twittosphere"), "serve", "--port", str(port)], installed.parent, port) as server:
+    with Running([str(installed / "twittosphere"), "serve", "--port", str(port), "--workers", str(workers)], installed.parent, port) as server:
         with urlopen(f"{server.address}/twittosphere.json?sql=select+count(*)+as+n+from+events&_shape=array") as answer:
             assert json.load(answer) == [{"n": db.execute("select count(*) from events").fetchone()[0]}]
         for page in ("/", "/fr/", "/twittosphere/events", "/charts/timeline.svg", "/what-is-not-known", "/static/twittosphere.css"):

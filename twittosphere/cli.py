@@ -58,11 +58,16 @@ def objects(cursor: sqlite3.Cursor) -> Iterator[str]:
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets other machines in.")
 @click.option("--port", "-p", default=8001, show_default=True, help="Port to listen on.")
+@click.option("--workers", "-w", type=click.IntRange(1), default=1, show_default=True, help="Processes that answer.")
 @click.option("--open", "browse", is_flag=True, help="Open the site in the browser.")
-def serve(host: str, port: int, browse: bool) -> None:
+def serve(host: str, port: int, workers: int, browse: bool) -> None:
     """Serve the site: facets, SQL, download."""
     opened().close()
-    os.execv(sys.executable, [sys.executable, "-m", "datasette", str(twittosphere.SITE), "--host", host, "--port", str(port), *["--open"] * browse])
+    if browse and workers > 1:
+        raise click.UsageError("--open goes with one worker only")
+    os.chdir(twittosphere.SITE)
+    server = ["datasette", ".", *["--open"] * browse] if workers == 1 else ["uvicorn", "twittosphere.asgi:site", "--factory", "--workers", str(workers), "--no-access-log"]
+    os.execv(sys.executable, [sys.executable, "-m", *server, "--host", host, "--port", str(port)])
 
 
 @cli.command()
