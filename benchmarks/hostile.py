@@ -31,6 +31,7 @@ from servers import ROOT, Server, build, lay_out
 
 READS = ["/", "/twittosphere/events", "/twittosphere/timeline?country=FR", "/twittosphere/search?_search=orange", "/fr/twittosphere/uses?type=recruitment", "/twittosphere/wait-by-sector", "/twittosphere/events.json"]
 LEAK = re.compile(rb"site-packages|Traceback|0x[0-9a-f]{8,}|" + b"|".join(re.escape(str(path).encode()) for path in (ROOT, sys.prefix)))
+ENOUGH = 30_000_000  # bytes of an answer, after which its reader leaves
 RANDOM = 30  # requests of each page at random, beside those that try each parameter in turn
 BOUNDS = {"memory": 200, "alone": 250, "eight": 1000}
 
@@ -141,7 +142,7 @@ def ask(address: str, found: Counter) -> None:
     try:
         try:
             with urllib.request.urlopen(address, timeout=60) as answer:
-                status, body = answer.status, answer.read()
+                status, body = answer.status, answer.read(ENOUGH)
         except urllib.error.HTTPError as error:
             status, body = error.code, error.read()
         found[str(status)] += 1

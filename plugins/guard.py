@@ -51,6 +51,7 @@ TABLES = re.compile(r"pragma_(?!table_x?info$|table_list$|index_x?info$|index_li
 WRITES = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_REINDEX, sqlite3.SQLITE_ANALYZE, sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TRIGGER}
 # Parameters whose cost the visitor decides; every other address reads an index.
 COSTLY = re.compile(r"sql|_where|_through|_sort|_sort_desc|_facet\w*|.+__(contains|notcontains|endswith|like|notlike|glob|arraycontains|arraynotcontains|date)")
+PATIENCE = (0.02, 0.1, 0.5, None)  # seconds before an ordinary request tries again for which no memory was left
 LIBC, M_ARENA_MAX = ctypes.CDLL(None), -8  # malloc.h
 PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-token|permissions|allow-debug|messages|patterns|logout)(\.json)?$"
 
@@ -58,7 +59,8 @@ PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-t
 class Visit:
     """What a request has running in SQLite and on its way out, so that it can be stopped when nobody waits for its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, costly: bool) -> None:
+        self.costly = costly
         self.gone, self.running, self.lock = False, set(), threading.Lock()
         self.sending: float | None = None  # since when a part of the answer waits to be taken
 
@@ -177,12 +179,19 @@ def startup(datasette):
         asking = visit.get()
 
         def bounded(conn):
-            try:
-                return work(BoundedConnection(conn))
-            except MemoryError as error:
-                raise sqlite3.OperationalError("the query needs more memory than one visitor may use") from error
+            return work(BoundedConnection(conn))
 
-        return await execute_fn((lambda conn: asking.run(conn, bounded)) if asking else bounded)
+        for patience in PATIENCE:
+            try:
+                return await execute_fn((lambda conn: asking.run(conn, bounded)) if asking else bounded)
+            except MemoryError as error:
+                if asking is None or asking.costly or patience is None:
+                    raise sqlite3.OperationalError("the query needs more memory than one visitor may use") from error
+                # Who asks for little does not pay for who asks for much.
+                for other in visits:
+                    if other.costly:
+                        other.stop()
+                await asyncio.sleep(patience)
 
     database.execute_fn = stoppable
 
@@ -273,7 +282,8 @@ def asgi_wrapper(datasette):
                 return await app(scope, stoppable(receive, chosen["stop"]), send)
             if problem := refusal(scope, chosen):
                 return await plain(send, *problem)
-            mine = Visit()
+            lane = lane_of(scope)
+            mine = Visit(costly=isinstance(lane, Lane))
             visit.set(mine)
             visits.add(mine)
 
@@ -283,7 +293,7 @@ def asgi_wrapper(datasette):
                 mine.sending = None
 
             async def work():
-                async with lane_of(scope):
+                async with lane:
                     await app(scope, receive, answer)
 
             task, leaving = asyncio.create_task(work()), asyncio.create_task(left(receive))

@@ -13,6 +13,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -287,6 +289,27 @@ def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
         start = time.monotonic()
         rows = fetch(f"{server.address}/twittosphere/facts.csv?_stream=on")[2].count(b"\n")
         assert rows > 5000 and time.monotonic() - start < 30, "who reads is served to the end"
+
+
+def test_who_asks_for_little_is_served_while_another_uses_up_the_memory(site: Path, tmp_path: Path):
+    metadata = (ROOT / "metadata.yml").read_text(encoding="utf-8")
+    (tmp_path / "metadata.yml").write_text(metadata.replace("\nplugins:\n", "\nplugins:\n  guard: {heap: 24000000}\n"), encoding="utf-8")
+    greedy = "select snippet(search_fts, -1, '<b>', '</b>', '…', 64), highlight(search_fts, 0, '<b>', '</b>') from search_fts where search_fts match 'a* OR e* OR o*' order by random()"
+    with Server(lay_out(tmp_path, site)) as server, ThreadPoolExecutor(2) as pool:
+        over = threading.Event()
+
+        def ask_much() -> Counter:
+            found = Counter()
+            while not over.is_set():
+                found[fetch(asking(server.address, greedy))[0]] += 1
+            return found
+
+        others = [pool.submit(ask_much) for _ in range(2)]
+        pages = ("/", "/twittosphere/events", "/twittosphere/timeline?country=FR", "/twittosphere/organisations/orange", "/twittosphere/panorama")
+        statuses = Counter(fetch(f"{server.address}{page}{'&' if '?' in page else '?'}_anew={number}")[0] for number in range(40) for page in pages)
+        over.set()
+        assert statuses == {200: 200}, "an ordinary page does not pay for another visitor's question"
+        assert sum((other.result() for other in others), Counter()).keys() <= {200, 400, 503}
 
 
 def test_hostile_words_in_the_data_stay_words(small: Path, tmp_path: Path, browser):
