@@ -111,8 +111,8 @@ def test_functions(installed: Path, db: sqlite3.Connection):
 
 
 @pytest.mark.parametrize("library, size", [("pandas", "len(frame)"), ("polars", "frame.height")])
-def test_frames(db: sqlite3.Connection, library: str, size: str):
-    code = f"import twittosphere; frame = twittosphere.table('figures', {library!r}); print({size}, sum(frame['value']))"
+def test_frames(site: Path, db: sqlite3.Connection, library: str, size: str):
+    code = f"import pathlib, twittosphere; twittosphere.PATH = pathlib.Path({str(site / 'twittosphere.db')!r}); frame = twittosphere.table('figures', {library!r}); print({size}, sum(frame['value']))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}).stdout.split()
     count, total = db.execute("select count(*), sum(value) from figures").fetchone()
     assert int(printed[0]) == count and float(printed[1]) == pytest.approx(total)
