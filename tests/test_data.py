@@ -52,7 +52,7 @@ def test_size(db: sqlite3.Connection, what: str, sql: str, least: int):
     ("accounts", "opened is not null", 90), ("accounts", "numeric_id is not null", 40), ("accounts", "role != 'unknown'", 90),
     ("events", "dating in ('stated', 'published')", 60), ("events", "title_fr is not null", 97), ("uses", "title_fr is not null", 97),
     ("events", "summary is null or summary_fr is not null", 97), ("uses", "summary is null or summary_fr is not null", 97), ("figures", "summary is null or summary_fr is not null", 97),
-    ("sources", "title is not null", 40), ("sources", "published is not null", 74), ("sources", "kind != 'other'", 95),
+    ("sources", "title is not null", 40), ("sources", "published is not null", 75), ("sources", "kind != 'other'", 95),
     ("sources", "language != 'unknown'", 90), ("sources", "form != 'unknown'", 80),
 ])
 def test_filled(db: sqlite3.Connection, table: str, filled: str, least_percent: int):
