@@ -293,7 +293,7 @@ def answer(db: sqlite_utils.Database) -> None:
             rows = [[column[0] for column in found.description], *found.fetchmany(LONGEST_ANSWER)]
             if len(rows) <= LONGEST_ANSWER:
                 lines = ({"question": name, "position": place, "row": json.dumps(row, ensure_ascii=False)} for place, row in enumerate(rows))
-                db["_answers"].insert_all(lines, pk=("question", "position"))
+                db["_answers"].insert_all(lines, pk=("question", "position"), strict=True)
 
 
 def documented(declaration: dict, keys: Sequence[str]) -> dict[str, str | None]:

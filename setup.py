@@ -9,7 +9,6 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
-SITE = ("metadata.yml", "settings.json", "templates", "static", "plugins")
 
 
 class WithSite(build_py):
@@ -23,10 +22,10 @@ class WithSite(build_py):
         site = Path(self.build_lib) / "twittosphere" / "site"
         shutil.rmtree(site, ignore_errors=True)
         (site / "data").mkdir(parents=True)
-        for name in SITE:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, site / name, **({"ignore": shutil.ignore_patterns("__pycache__", "screenshot.png")} if copy is shutil.copytree else {}))
-        shutil.copy(ROOT / "data" / "datapackage.json", site / "data")
+        for name in ("templates", "static", "plugins"):
+            shutil.copytree(ROOT / name, site / name, ignore=shutil.ignore_patterns("__pycache__", "screenshot.png"))
+        for name in ("metadata.yml", "settings.json", "data/datapackage.json"):
+            shutil.copy(ROOT / name, site / name)
         build(ROOT / "data", site / "twittosphere.db")
 
 

@@ -11,23 +11,24 @@ from build_db import DATABASE
 
 @functools.lru_cache(maxsize=2)
 def documentation(path: str, lang: str) -> dict[str, dict]:
-    """Return table → title, description, columns (name → meaning), titles, references, items, label_column and sort, of the database at path.
+    """Return table → title, description, columns (name → meaning), titles, types, references, items, label_column and sort, of the database at path.
 
     Read from _tables and _columns, which the build writes from data/datapackage.json.
     """
     end = "_fr" if lang == "fr" else ""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
     tables = {
-        name: {"title": title, "description": description, "columns": {}, "titles": {}, "references": {}, "items": {}}
+        name: {"title": title, "description": description, "columns": {}, "titles": {}, "types": {}, "references": {}, "items": {}}
         for name, title, description in db.execute(f"select name, title{end}, description{end} from _tables")
     }
-    sql = f"select [table], [column], title{end}, description{end}, unit{end}, example, blank{end}, reference, items from _columns order by [table], position"
+    sql = f"select [table], [column], type, title{end}, description{end}, unit{end}, example, blank{end}, reference, items from _columns order by [table], position"
     words = ("Unité : ", "Exemple : ", "Vide : ") if lang == "fr" else ("Unit: ", "Example: ", "Blank: ")
-    for name, column, title, description, unit, example, blank, reference, items in db.execute(sql):
+    for name, column, type, title, description, unit, example, blank, reference, items in db.execute(sql):
         notes = [f"{word.replace(' :', chr(0xa0) + ':')}{text.rstrip('.')}." for word, text in zip(words, (unit, example, blank)) if text]
         table = tables[name]
         table["columns"][column] = " ".join([description, *notes])
         table["titles"][column] = title
+        table["types"][column] = type
         table["references"] |= {column: reference} if reference else {}
         table["items"] |= {column: items} if items else {}
         if column == "label_en":
@@ -80,7 +81,7 @@ def reference_of(path: str, column: str, table: str | None) -> str | None:
 
 @hookimpl
 def startup(datasette):
-    """Let templates and other plugins ask what words and columns mean: datasette.word, .column_title, .reference_of, .items_of."""
+    """Let templates and other plugins ask what words and columns mean: datasette.word, .column_title, .reference_of, .items_of, .documented."""
 
     def known() -> tuple[str, str]:
         return datasette.databases[DATABASE].path, datasette.language()
@@ -103,6 +104,7 @@ def startup(datasette):
     for lang in ("en", "fr"):  # now, lest a file that is built anew under a running server mix with the one being served
         vocabularies(datasette.databases[DATABASE].path, lang)
     datasette.word, datasette.column_title = word, column_title
+    datasette.documented = lambda: documentation(*known())
     datasette.reference_of = lambda column, table: reference_of(known()[0], column, table)
     datasette.items_of = lambda column, table: documentation(*known()).get(table, {}).get("items", {}).get(column)
 

@@ -36,6 +36,7 @@ DEFAULTS = {
     "streams": 2,  # CSV files of all rows that are written at a time
     "wait": 10,  # seconds that such a request waits for its turn
     "queue": 16,  # such requests that may wait
+    "work": 60,  # seconds of SQL for one request; only a stream takes more, in an order that no index has: it breaks off
     "stall": 20,  # seconds after which a visitor who does not read the answer is cut off
     "stop": 2,  # seconds that a stop signal leaves to requests under way
 }
@@ -59,8 +60,8 @@ PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-t
 class Visit:
     """What a request has running in SQLite and on its way out, so that it can be stopped when nobody waits for its answer."""
 
-    def __init__(self, costly: bool) -> None:
-        self.costly = costly
+    def __init__(self, costly: bool, allowance: float) -> None:
+        self.costly, self.allowance = costly, allowance  # seconds of SQL that are left to it
         self.gone, self.running, self.lock = False, set(), threading.Lock()
         self.sending: float | None = None  # since when a part of the answer waits to be taken
 
@@ -69,15 +70,17 @@ class Visit:
         return self.sending is not None and time.monotonic() - self.sending > patience
 
     def run(self, conn: sqlite3.Connection, work):
-        """Return work(conn); QueryInterrupted if the visitor has gone before."""
+        """Return work(conn); QueryInterrupted if the visitor has gone before, or has used up the allowance."""
         with self.lock:
-            if self.gone:
+            if self.gone or self.allowance < 0:
                 raise QueryInterrupted(sqlite3.OperationalError("interrupted"), "", None)
             self.running.add(conn)
+        start = time.monotonic()
         try:
             return work(conn)
         finally:
             with self.lock:
+                self.allowance -= time.monotonic() - start
                 self.running.discard(conn)
 
     def stop(self) -> None:
@@ -283,11 +286,13 @@ def asgi_wrapper(datasette):
             if problem := refusal(scope, chosen):
                 return await plain(send, *problem)
             lane = lane_of(scope)
-            mine = Visit(costly=isinstance(lane, Lane))
+            mine = Visit(isinstance(lane, Lane), chosen["work"])
             visit.set(mine)
             visits.add(mine)
 
             async def answer(message):
+                if mine.allowance < 0:
+                    await asyncio.Future()  # until it is cut off: what ends early must not look whole
                 mine.sending = time.monotonic()
                 await send(message)
                 mine.sending = None
@@ -298,7 +303,7 @@ def asgi_wrapper(datasette):
 
             task, leaving = asyncio.create_task(work()), asyncio.create_task(left(receive))
             try:
-                while not (task.done() or leaving.done() or mine.stalled(chosen["stall"])):
+                while not (task.done() or leaving.done() or mine.allowance < 0 or mine.stalled(chosen["stall"])):
                     await asyncio.wait({task, leaving}, timeout=chosen["stall"] / 4, return_when=asyncio.FIRST_COMPLETED)
                 if task.done():
                     task.result()

@@ -1,7 +1,5 @@
 """openapi.json: a description of the JSON pages by which programs can ask them, made from what the database says of itself."""
 
-import sqlite3
-
 from datasette import hookimpl
 from datasette.utils import derive_named_parameters, tilde_encode
 from datasette.utils.asgi import Response
@@ -51,56 +49,46 @@ def parameters(*names: str) -> list[dict]:
 
 
 def ref(schema: str) -> dict:
+    """Return a reference to a schema."""
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
-def listed(*schemas: dict) -> dict:
-    return {"type": "array", "items": schemas[0] if schemas else {"type": "object"}}
-
-
-def described_tables(path: str) -> dict[str, dict]:
-    """Return table → title, description, example (the key of a row, if one column is the key), whether it can be searched, and columns (name → JSON schema), of the database at path."""
-    db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
-    tables = {name: {"title": title, "description": description, "columns": {}} for name, title, description in db.execute("select name, title, description from _tables order by name")}
-    for table, column, type, description, example in db.execute("select [table], [column], type, description, example from _columns order by [table], position"):
-        tables[table]["columns"][column] = {"type": [type, "null"], "description": description} | ({"examples": [example]} if example else {})
-    kept = {name for name, in db.execute("select name from sqlite_master where type = 'table'")}
-    for name, table in tables.items():
-        table["searched"] = f"{name}_fts" in kept
-        keys = [column for _, column, _, _, _, place in db.execute(f"pragma table_info([{name}])") if place]
-        table["example"] = (db.execute(f"select [{keys[0]}] from [{name}] order by 1 limit 1").fetchone() or [None])[0] if len(keys) == 1 else None
-    db.close()
-    return tables
+def listed(row: dict) -> dict:
+    """Return the schema of a list of rows."""
+    return {"type": "array", "items": row}
 
 
 async def description(datasette, request) -> Response:
     """Return the description, in OpenAPI 3.1."""
-    home, about = f"/{DATABASE}", datasette.jinja_env.globals["package"]()
-    paths, schemas = {}, {}
-    for name, table in described_tables(datasette.databases[DATABASE].path).items():
-        schemas[f"row_of_{name}"] = {"type": "object", "title": table["title"], "description": table["description"], "properties": table["columns"], "additionalProperties": False}
+    home, about, database = f"/{DATABASE}", datasette.jinja_env.globals["package"](), datasette.databases[DATABASE]
+    paths, schemas, stored = {}, {}, await database.table_names()
+    for name, table in datasette.documented().items():
+        properties = {column: {"type": [table["types"][column], "null"], "description": meaning} for column, meaning in table["columns"].items()}
+        schemas[f"row_of_{name}"] = {"type": "object", "title": table["title"], "description": table["description"], "properties": properties, "additionalProperties": False}
         row = ref(f"row_of_{name}")
         filters = [{"name": column, "in": "query", "description": f"Only rows whose {column} is this. More ways to compare: {column}__gt, __lt, __startswith…", "schema": {"type": "string"}} for column in table["columns"]]
         columns = {"enum": list(table["columns"])}
         paths[f"{home}/{name}.json"] = {"get": {
             "summary": table["title"], "description": table["description"], "operationId": f"list_{name}", "responses": answered(ref("Page"), listed(row)),
-            "parameters": parameters("shape", "size", "next", *["search"] * table["searched"]) + filters + [
+            "parameters": parameters("shape", "size", "next", *["search"] * (f"{name}_fts" in stored)) + filters + [
                 {"name": order, "in": "query", "description": f"Column to sort by, {way}.", "schema": columns} for order, way in (("_sort", "upwards"), ("_sort_desc", "downwards"))
             ] + [{"name": "_facet", "in": "query", "description": "Columns whose values to count.", "schema": {"type": "array", "maxItems": 4, "items": columns}}],
         }}
-        if table["example"]:
+        key = await database.primary_keys(name)
+        example = len(key) == 1 and (await database.execute(f"select [{key[0]}] from [{name}] order by 1 limit 1")).first()
+        if example:
             paths[f"{home}/{name}/{{id}}.json"] = {"get": {
                 "summary": f"One row of: {table['title']}", "operationId": f"read_{name}", "responses": answered(ref("Rows"), listed(row)),
-                "parameters": [{"name": "id", "in": "path", "required": True, "description": "The key, in which characters other than letters, digits, - and _ are written as ~ and two hexadecimal digits.", "schema": {"type": "string", "pattern": "^([a-zA-Z0-9_-]|~[0-9A-F]{2})+$"}, "example": tilde_encode(table["example"])}, *parameters("shape")],
+                "parameters": [{"name": "id", "in": "path", "required": True, "description": "The key, in which characters other than letters, digits, - and _ are written as ~ and two hexadecimal digits.", "schema": {"type": "string", "pattern": "^([a-zA-Z0-9_-]|~[0-9A-F]{2})+$"}, "example": tilde_encode(example[0])}, *parameters("shape")],
             }}
     for name, query in (datasette.metadata("queries", database=DATABASE, fallback=False) or {}).items():
-        asked = dict.fromkeys(await derive_named_parameters(datasette.databases[DATABASE], query["sql"]))
+        asked = dict.fromkeys(await derive_named_parameters(database, query["sql"]))
         paths[f"{home}/{name}.json"] = {"get": {
-            "summary": query["title"], "description": query["description"], "operationId": f"ask_{name}", "responses": answered(ref("Rows"), listed()),
+            "summary": query["title"], "description": query["description"], "operationId": f"ask_{name}", "responses": answered(ref("Rows"), listed({"type": "object"})),
             "parameters": parameters("shape") + [{"name": parameter, "in": "query", "schema": {"type": "string"}} for parameter in asked],
         }}
     paths[f"{home}.json"] = {"get": {
-        "summary": "Your own SQL", "operationId": "sql", "responses": answered(ref("Rows"), listed(), {"type": "object", "required": ["tables", "queries"], "description": "Without a question: what there is."}),
+        "summary": "Your own SQL", "operationId": "sql", "responses": answered(ref("Rows"), listed({"type": "object"}), {"type": "object", "required": ["tables", "queries"], "description": "Without a question: what there is."}),
         "description": "One SELECT, in the SQL of SQLite, with what it may cost bounded. Parameters such as `:name` are taken from the query string.",
         "parameters": [{"name": "sql", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1}, "example": "select type, count(*) as events from events group by type"}, *parameters("shape")],
     }}

@@ -1,4 +1,4 @@
-"""Addresses of this version of the data, /twittosphere-<digest>/…: what they hold never changes, so caches may keep it for good."""
+"""Addresses of this version of the data, /twittosphere-<digest>/…: the facts that they give never change, so caches may keep them for good."""
 
 import re
 from urllib.parse import unquote

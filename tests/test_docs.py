@@ -95,11 +95,15 @@ def test_settings_are_known_to_datasette():
 
 def test_nothing_built_or_fetched_is_committed():
     kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    ignored = subprocess.run(["git", "ls-files", "--cached", "--ignored", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not ignored, "what .gitignore names is not committed"
     assert not [path for path in kept if path.endswith((".db", ".gz", ".js", ".whl", ".lock", "inspect-data.json")) and path != "static/sql.js"]  # the one script of our own
 
 
 def test_every_dependency_is_pinned_and_explained():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert set(built) - {"setuptools>=77"} <= set(declared["dependencies"]), "the wheel is built with the versions that serve it"
     wanted = {requirement for extra in (declared["dependencies"], *declared["optional-dependencies"].values()) for requirement in extra} - {"twittosphere[release]"}
     table = README[README.index("## What it stands on"):README.index("## Licences")]
     for requirement in wanted:

@@ -291,6 +291,15 @@ def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
         assert rows > 5000 and time.monotonic() - start < 30, "who reads is served to the end"
 
 
+def test_a_stream_that_takes_too_much_work_breaks_off(site: Path, tmp_path: Path):
+    metadata = (ROOT / "metadata.yml").read_text(encoding="utf-8")
+    (tmp_path / "metadata.yml").write_text(metadata.replace("\nplugins:\n", "\nplugins:\n  guard: {work: 0.05, stall: 2}\n"), encoding="utf-8")
+    with Server(lay_out(tmp_path, site)) as server:
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):  # not a short file that looks whole
+            fetch(f"{server.address}/twittosphere/citations.csv?_stream=on&_sort=locator")
+        assert fetch(f"{server.address}/twittosphere/event_types.csv?_stream=on")[0] == 200, "the others go on"
+
+
 def test_who_asks_for_little_is_served_while_another_uses_up_the_memory(site: Path, tmp_path: Path):
     metadata = (ROOT / "metadata.yml").read_text(encoding="utf-8")
     (tmp_path / "metadata.yml").write_text(metadata.replace("\nplugins:\n", "\nplugins:\n  guard: {heap: 24000000}\n"), encoding="utf-8")
