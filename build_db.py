@@ -270,16 +270,21 @@ def make_searchable(db: sqlite_utils.Database, tables: list[dict]) -> None:
 
 def describe(db: sqlite_utils.Database, package: dict) -> None:
     """Write the documentation of tables and columns, and of the package itself, into the database."""
-    declared = package["resources"] + package["joins"] + package["views"]
-    db["_tables"].insert_all([documented(table, ("name", "title", "title_fr", "description", "description_fr")) for table in declared], pk="name")
+    declared = package["resources"] + package["joins"] + package["views"] + package["codebook"]
+    for table in package["codebook"]:
+        create_table(db, table)
+    db["_tables"].insert_all([{**documented(table, ("name", "title", "title_fr", "description", "description_fr")), "row_count": db[table["name"]].count} for table in declared])
     keys = ("title", "title_fr", "type", "unit", "unit_fr", "description", "description_fr", "example", "blank", "blank_fr", "reference", "items")
     columns = [{"table": table["name"], "column": field["name"], "position": position, **documented(field, keys), "filled": filled}
                for table in declared for position, (field, filled) in enumerate(zip(columns_of(table), count_filled(db, table)), 1)]
-    db["_columns"].insert_all(sorted(columns, key=lambda row: (row["table"], row["column"])), pk=("table", "column"))
-    counts = {table["name"]: db[table["name"]].count for table in declared}
+    db["_columns"].insert_all(sorted(columns, key=lambda row: (row["table"], row["column"])))
+    for table in package["codebook"]:  # which were empty when they were counted
+        db["_tables"].update(table["name"], {"row_count": db[table["name"]].count})
+        for field, filled in zip(columns_of(table), count_filled(db, table)):
+            db["_columns"].update((table["name"], field["name"]), {"filled": filled})
     about = {
         "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
-        "digest": logical_digest(db.conn, package["resources"] + package["joins"]), "counts": json.dumps(counts),
+        "digest": logical_digest(db.conn, package["resources"] + package["joins"]),
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")

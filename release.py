@@ -253,7 +253,7 @@ def bumped(version: str, part: str | None) -> str:
 
 def notes(db: sqlite3.Connection, about: dict[str, str], since: Path | None) -> str:
     """Return the release note."""
-    counts = json.loads(about["counts"])
+    counts = dict(db.execute("SELECT name, row_count FROM _tables"))
     lines = [f"# {about['title']}, version {about['version']}", "", f"{about['created'][:10]}. Digest of the facts: `{about['digest']}`, the same with any version of SQLite.", "",
              ", ".join(f"{counts[name]:,} {name}" for name in ("organisations", "accounts", "events", "uses", "figures", "sources")) + ".", ""]
     if since:

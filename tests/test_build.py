@@ -154,7 +154,7 @@ def test_two_builds_are_identical(small: Path, tmp_path: Path, built: Path):
 
 def test_database_describes_itself(small: Path, built: Path):
     about = dict(rows(built, "select key, value from _package"))
-    assert about["version"] == json.loads((small / "datapackage.json").read_text())["version"] and len(about["digest"]) == 64 and json.loads(about["counts"])["events"] == 2
+    assert about["version"] == json.loads((small / "datapackage.json").read_text())["version"] and len(about["digest"]) == 64
     inspect = json.loads((built.parent / "inspect-data.json").read_text())["small"]
     assert inspect["hash"] == hashlib.sha256(built.read_bytes()).hexdigest()
     assert inspect["tables"]["events"]["count"] == 2

@@ -13,7 +13,7 @@ import build_db
 from conftest import ROOT
 
 PACKAGE = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
-DECLARED = PACKAGE["resources"] + PACKAGE["joins"] + PACKAGE["views"]
+DECLARED = PACKAGE["resources"] + PACKAGE["joins"] + PACKAGE["views"] + PACKAGE["codebook"]
 FOUNDING = "communication-entreprise-2012-six-ans"
 FACTS = {"events": ("event_sources", "event"), "uses": ("use_sources", "use"), "figures": ("figure_sources", "figure"),
          "accounts": ("account_sources", "account"), "cohort_members": ("member_sources", "member")}
@@ -210,7 +210,6 @@ def test_notes_on_members_are_bilingual(db: sqlite3.Connection):
 def test_french_is_typeset(db: sqlite3.Connection):
     """No plain apostrophe after a letter, and no plain space before a mark, in any French column or documentation."""
     tables = [(table["name"], name) for table in DECLARED for name in columns(table) if name.endswith("_fr")]
-    tables += [("_tables", "title_fr"), ("_tables", "description_fr"), ("_columns", "title_fr"), ("_columns", "description_fr"), ("_columns", "blank_fr"), ("_columns", "unit_fr")]
     for table, column in tables:
         wrong = listed(db, f"""select "{column}" from "{table}" where "{column}" glob '*[a-zé]''*' or "{column}" glob '* [;:!?»%€]*' or "{column}" like '%"%' or "{column}" like '%« %' """)
         assert not wrong, (table, column, wrong[:3])
@@ -222,7 +221,7 @@ def test_documentation_is_bilingual(db: sqlite3.Connection):
     assert not listed(db, "select name from _tables where title is null or title_fr is null or description is null or description_fr is null")
 
 
-@pytest.mark.parametrize("table", [table["name"] for table in PACKAGE["views"]])
+@pytest.mark.parametrize("table", [table["name"] for table in PACKAGE["views"] + PACKAGE["codebook"]])
 def test_derived_tables_have_the_declared_columns(db: sqlite3.Connection, table: str):
     declared = next(columns(declaration) for declaration in DECLARED if declaration["name"] == table)
     assert [column[0] for column in db.execute(f"select * from {table}").description] == declared

@@ -24,7 +24,7 @@ from conftest import ROOT
 
 METADATA = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"]["twittosphere"]
 PACKAGE = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
-DECLARED = [table["name"] for key in ("resources", "joins", "views") for table in PACKAGE[key]]
+DECLARED = [table["name"] for key in ("resources", "joins", "views", "codebook") for table in PACKAGE[key]]
 RESOURCES = {table["name"] for table in PACKAGE["resources"]}
 QUERIES = METADATA["queries"]
 PLUGINS = yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["plugins"]
@@ -133,13 +133,13 @@ def pages(db: sqlite3.Connection) -> list[str]:
 
     Every row of the small tables and each third of the large ones, some in French too; of the tables derived from them, each 100th.
     """
-    found = ["/", "/fr/", "/how-facts-are-coded", "/what-is-not-known", "/fr/what-is-not-known", "/robots.txt", "/feed.atom", "/llms.txt", *CHARTS, "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_columns", "_tables", "_package", *QUERIES])]
+    found = ["/", "/fr/", "/how-facts-are-coded", "/what-is-not-known", "/fr/what-is-not-known", "/robots.txt", "/feed.atom", "/llms.txt", *CHARTS, "/twittosphere", *(f"/twittosphere/{name}" for name in [*DECLARED, "_package", *QUERIES])]
     for table, about in METADATA["tables"].items():
         for facet in about.get("facets", []):
             if isinstance(facet, str):
                 values = [row[0] for row in db.execute(f"select [{facet}] from [{table}] where [{facet}] is not null group by 1 order by count(*) desc limit 8")]
                 found += [f"/twittosphere/{table}?{urllib.parse.urlencode({facet: value})}" for value in values]
-    for table in [*DECLARED, "_columns", "_tables", "_package"]:
+    for table in [*DECLARED, "_package"]:
         keys = [row[1] for row in db.execute(f"pragma table_info([{table}])") if row[5]]
         rows = db.execute(f"select {', '.join(f'[{key}]' for key in keys)} from [{table}]").fetchall()
         addresses = [f"/twittosphere/{table}/" + ",".join(map(tilde, row)) for row in rows]

@@ -37,7 +37,7 @@ def connect() -> sqlite3.Connection:
 
 
 def about() -> dict[str, str]:
-    """Return what the build wrote of this version: version, created, digest (SHA-256 of the facts), counts and others."""
+    """Return what the build wrote of this version: version, created, digest (SHA-256 of the facts) and others."""
     db = connect()
     try:
         return {key: value for key, value in db.execute("SELECT key, value FROM _package")}

@@ -113,8 +113,10 @@ def export(table: str, form: str, output: IO[str]) -> None:
 
 def known() -> dict[str, Any]:
     """Return what is known of this version and of its file."""
-    facts: dict[str, Any] = dict(twittosphere.about())
-    return facts | {"counts": json.loads(facts["counts"]), "path": str(twittosphere.PATH), "bytes": twittosphere.PATH.stat().st_size}
+    db = twittosphere.connect()
+    counts = {name: count for name, count in db.execute("SELECT name, row_count FROM _tables")}
+    db.close()
+    return {**twittosphere.about(), "counts": counts, "path": str(twittosphere.PATH), "bytes": twittosphere.PATH.stat().st_size}
 
 
 @cli.command()
