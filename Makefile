@@ -21,6 +21,9 @@ bench: twittosphere.db .venv/test .venv-bench .venv-peers build/million/twittosp
 	.venv/bin/python benchmarks/serve.py --site build/million
 	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/hostile.py --site build/million
+	.venv/bin/pip install -q -e ".[engines]"
+	.venv/bin/python benchmarks/engines.py
+	.venv/bin/python benchmarks/engines.py --site build/million
 	.venv/bin/python benchmarks/lighthouse.py
 	FUZZ=50000 .venv/bin/pytest tests/test_fuzz.py tests/test_openapi.py
 

@@ -4,8 +4,9 @@
     release.py [--out DIR] [--since FILE.db]
 
     .db, .db.gz          the database
-    -csv.zip             every table as CSV, with a datapackage.json (Frictionless)
-    -parquet.zip         every table as Parquet, with the declared types and the meaning of each column
+    -csv.zip             every table as CSV, with a datapackage.json (Frictionless), and what loads them into PostgreSQL
+    -parquet.zip         every table as Parquet, with the declared types and the meaning of each column, and what opens them in DuckDB and Spark
+    -queries.zip         the questions of the site in the SQL of each of these engines
     -facts.csv           every fact as one row, for a spreadsheet
     .xlsx                the tables of facts, sources and columns as sheets of one workbook
     -sources.bib, .json  the sources as BibTeX and as CSL-JSON, for Zotero and its like
@@ -19,7 +20,6 @@ import argparse
 import csv
 import datetime
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -39,6 +39,8 @@ SHEETS = ("facts", "organisations", "accounts", "events", "uses", "figures", "co
 WORDING = re.compile(r"(title|summary|note|description|definition|label|name|remark|text|locator)(_en|_fr)?|other_names|author|checked|added|accessed")  # columns whose change is one of words
 CSL_TYPES = {"press": "article-newspaper", "agency": "article-newspaper", "blog": "post-weblog", "academic": "article-journal", "study": "report", "dataset": "dataset", "presentation": "speech"}
 LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"})
+ENGINES = {"sqlite": "sqlite", "duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}  # engine → its dialect in sqlglot
+GROUP = 100_000  # rows in a group of a Parquet file, and in memory
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of files in a zip, which must not depend on the clock
 
 
@@ -64,6 +66,11 @@ class Table(NamedTuple):
     columns: list[Column]
     key: list[str]
 
+    @property
+    def stem(self) -> str:
+        """The name of its files, without the underscore of _columns and _tables: Spark takes files with one for hidden."""
+        return self.name.lstrip("_")
+
 
 def tables_of(db: sqlite3.Connection) -> list[Table]:
     """Return the documented tables of a database, by name."""
@@ -85,20 +92,23 @@ def rows_of(db: sqlite3.Connection, table: Table) -> sqlite3.Cursor:
     return db.execute(f'SELECT {quoted(column.name for column in table.columns)} FROM "{table.name}" ORDER BY {quoted(table.key)}')
 
 
-def csv_of(db: sqlite3.Connection, table: Table) -> str:
-    """Return a table as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column.name for column in table.columns)
-    writer.writerows(rows_of(db, table))
-    return text.getvalue()
+def write_csv(db: sqlite3.Connection, table: Table, path: Path) -> None:
+    """Write a table as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(column.name for column in table.columns)
+        writer.writerows(rows_of(db, table))
 
 
-def zipped(path: Path, files: Iterator[tuple[str, bytes]]) -> None:
-    """Write a zip of (name, content)."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files:
-            archive.writestr(zipfile.ZipInfo(name, LONG_AGO), content, zipfile.ZIP_DEFLATED, 9)
+def zipped(folder: Path, path: Path) -> None:
+    """Write a zip of the files below a folder, and remove the folder."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            entry = zipfile.ZipInfo(str(file.relative_to(folder)), LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
+    shutil.rmtree(folder)
 
 
 def descriptor(tables: list[Table], about: dict[str, str]) -> dict:
@@ -109,26 +119,83 @@ def descriptor(tables: list[Table], about: dict[str, str]) -> dict:
         fields = [{"name": column.name, "type": column.type, "title": column.title, "description": " ".join(filter(None, [column.description, column.unit and f"Unit: {column.unit}."]))} for column in table.columns]
         links = [{"fields": [column.name], "reference": {"resource": "" if column.reference == table.name else column.reference, "fields": keys[column.reference]}}
                  for column in table.columns if column.reference and len(keys.get(column.reference, ())) == 1]
-        return {"name": table.name, "path": f"{table.name}.csv", "profile": "tabular-data-resource", "title": table.title, "description": table.description, "format": "csv", "mediatype": "text/csv", "encoding": "utf-8",
+        return {"name": table.name, "path": f"{table.stem}.csv", "profile": "tabular-data-resource", "title": table.title, "description": table.description, "format": "csv", "mediatype": "text/csv", "encoding": "utf-8",
                 "schema": {"fields": fields, "primaryKey": table.key} | ({"foreignKeys": links} if links else {})}
 
     return {"profile": "tabular-data-package", "name": DATABASE, "title": about["title"], "version": about["version"], "created": about["created"],
             "licenses": [{"name": "CC-BY-4.0", "path": about["license"]}], "resources": [resource(table) for table in tables]}
 
 
-def parquet_of(db: sqlite3.Connection, table: Table) -> bytes:
-    """Return a table as Parquet."""
+def write_parquet(db: sqlite3.Connection, table: Table, path: Path) -> None:
+    """Write a table as Parquet."""
     import pyarrow
     from pyarrow import parquet
 
     types = {"string": pyarrow.string(), "integer": pyarrow.int64(), "number": pyarrow.float64()}
     schema = pyarrow.schema([pyarrow.field(column.name, types[column.type], metadata={"title": column.title, "description": column.description, "unit": column.unit or ""}) for column in table.columns],
                             metadata={"title": table.title, "description": table.description})
-    values = list(zip(*rows_of(db, table))) or [()] * len(table.columns)
-    arrays = [pyarrow.array(column, type=field.type) for column, field in zip(values, schema)]
-    made = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), made, compression="zstd")
-    return made.getvalue()
+    rows = rows_of(db, table)
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        while batch := rows.fetchmany(GROUP):
+            writer.write_batch(pyarrow.record_batch([pyarrow.array(values, type=field.type) for values, field in zip(zip(*batch), schema)], schema=schema))
+
+
+def text_of(value: str) -> str:
+    """Return text as a literal in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def for_postgresql(tables: list[Table]) -> str:
+    """Return what creates tables in PostgreSQL and loads their CSV files, for psql in the directory of these; text sorts there as in SQLite, by code point."""
+    types, keys = {"string": 'text COLLATE "C"', "integer": "bigint", "number": "double precision"}, {table.name: table.key for table in tables}
+    lines = ["\\set ON_ERROR_STOP on", "\\encoding UTF8", "BEGIN;"]
+    for table in tables:
+        columns = [f'"{column.name}" {types[column.type]}' for column in table.columns]
+        lines += [f'CREATE TABLE "{table.name}" (', ",\n".join(f"  {part}" for part in [*columns, f"PRIMARY KEY ({quoted(table.key)})"]), ");", f"\\copy \"{table.name}\" FROM '{table.stem}.csv' WITH (FORMAT csv, HEADER)", f'COMMENT ON TABLE "{table.name}" IS {text_of(table.description)};']
+        lines += [f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {text_of(column.description)};' for column in table.columns]
+    for table in tables:
+        for column in table.columns:
+            if column.reference and keys.get(column.reference) == ["id"]:
+                lines += [f'CREATE INDEX ON "{table.name}" ("{column.name}");', f'ALTER TABLE "{table.name}" ADD FOREIGN KEY ("{column.name}") REFERENCES "{column.reference}";']
+    return "\n".join([*lines, "COMMIT;", "ANALYZE;", ""])
+
+
+def for_duckdb(tables: list[Table]) -> str:
+    """Return what shows Parquet files as tables in DuckDB, in the directory of these."""
+    return "".join(f"CREATE VIEW \"{table.name}\" AS SELECT * FROM '{table.stem}.parquet';\n" for table in tables)
+
+
+def for_spark(tables: list[Table]) -> str:
+    """Return what shows Parquet files as tables in Spark, in the directory of these."""
+    return "".join(f"CREATE TEMPORARY VIEW `{table.name}` USING parquet OPTIONS (path '{table.stem}.parquet');\n" for table in tables)
+
+
+def query_for(engine: str, sql: str) -> str:
+    """Return a query in the SQL of an engine of ENGINES. Its parameters are written as the clients of that engine take them: :name in SQLite and Spark, $name in DuckDB, :'name' in psql."""
+    import sqlglot
+    from sqlglot import expressions
+
+    if engine == "sqlite":
+        return sql + "\n"
+    tree = sqlglot.parse_one(sql, read="sqlite")
+    if engine == "postgresql":
+        tree = tree.transform(lambda node: expressions.Var(this=f":'{node.name}'") if isinstance(node, expressions.Placeholder) else node)
+    return tree.sql(ENGINES[engine], pretty=True) + "\n"
+
+
+def write_tables(db: sqlite3.Connection, folder: Path) -> None:
+    """Write every table below a folder: in csv/ with its descriptor and what loads them into PostgreSQL, in parquet/ with what opens them in DuckDB and Spark; and the questions of metadata.yml in queries/, by engine."""
+    about, tables = dict(db.execute("SELECT key, value FROM _package")), tables_of(db)
+    for form, write in (("csv", write_csv), ("parquet", write_parquet)):
+        (folder / form).mkdir()
+        for table in tables:
+            write(db, table, folder / form / f"{table.stem}.{form}")
+    texts = {"csv/datapackage.json": json.dumps(descriptor(tables, about), ensure_ascii=False, indent=1), "csv/postgresql.sql": for_postgresql(tables), "parquet/duckdb.sql": for_duckdb(tables), "parquet/spark.sql": for_spark(tables)}
+    for name, query in build_db.site()["queries"].items():
+        texts |= {f"queries/{engine}/{name}.sql": f"-- {query['title']}\n-- {query['description']}\n{query_for(engine, query['sql'])}" for engine in ENGINES}
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
 
 
 def workbook(path: Path, db: sqlite3.Connection, tables: list[Table], about: dict[str, str]) -> None:
@@ -278,14 +345,14 @@ def write(out: Path, since: Path | None) -> list[Path]:
         (folder / "inspect-data.json").unlink()
         db = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
         about, tables = dict(db.execute("SELECT key, value FROM _package")), tables_of(db)
-        facts = next(table for table in tables if table.name == "facts")
-        files = [*((f"{table.name}.csv", csv_of(db, table).encode()) for table in tables), ("datapackage.json", json.dumps(descriptor(tables, about), ensure_ascii=False, indent=1).encode())]
-        zipped(folder / f"{DATABASE}-csv.zip", iter(files))
-        zipped(folder / f"{DATABASE}-parquet.zip", ((f"{table.name}.parquet", parquet_of(db, table)) for table in tables))
+        write_tables(db, folder)
+        shutil.copy(folder / "csv" / "facts.csv", folder / f"{DATABASE}-facts.csv")
+        for form in ("csv", "parquet", "queries"):
+            zipped(folder / form, folder / f"{DATABASE}-{form}.zip")
         workbook(folder / f"{DATABASE}.xlsx", db, tables, about)
         sources, meanings = sources_of(db), codebook(db, tables, about)
         for file, text in {
-            f"{DATABASE}-facts.csv": csv_of(db, facts), f"{DATABASE}-sources.bib": "\n".join(map(bibtex, sources)), f"{DATABASE}-sources.json": json.dumps(list(map(csl, sources)), ensure_ascii=False, indent=1) + "\n",
+            f"{DATABASE}-sources.bib": "\n".join(map(bibtex, sources)), f"{DATABASE}-sources.json": json.dumps(list(map(csl, sources)), ensure_ascii=False, indent=1) + "\n",
             f"{DATABASE}-codebook.md": meanings, f"{DATABASE}-codebook.html": html_of(meanings, about["title"]), "RELEASE.md": notes(db, about, since),
         }.items():
             (folder / file).write_text(text, encoding="utf-8")

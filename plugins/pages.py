@@ -65,7 +65,7 @@ def startup(datasette):
     """Give every template, error pages too, the facts about this version; end here if the database cannot be served."""
     try:
         about = package(datasette.databases[DATABASE].path)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, sqlite3.Error) as error:
         sys.exit(f"{DATABASE}.db cannot be served: {error}. Build it with build_db.py and start the server again.")
     datasette.jinja_env.globals["package"] = lambda: about
 

@@ -14,6 +14,11 @@ ROWS, LONGEST = 200, 8_000  # rows of one, and characters with its query
 COMPOUND = re.compile(r"\b(union|intersect|except)\b", re.IGNORECASE)
 # The query of the first page of a table that is sorted.
 SORTED = re.compile(r"select [\w\s,\[\]]+ from (?P<table>[\w\[\]]+) (where .*)?order by [\w\[\]]+( desc)?(?= limit \d+$)", re.DOTALL)
+# The query of its later pages: the rows after one whose value in the sorted column, and whose key, are known.
+LATER = re.compile(
+    r"select (?P<columns>[\w\s,\[\]]+) from (?P<table>[\w\[\]]+) where (?P<others>.* and )?"
+    r"\((?:(?P<column>[\w\[\]]+) (?P<beyond>[<>] :p\d+)(?: or (?P=column) is null)? or \((?P=column) (?P<same>= :p\d+) and |(?P<null>[\w\[\]]+) is not null or \((?P=null) is null and |(?P<last>[\w\[\]]+) is null and )"
+    r"\(\((?P<key>[\w\[\]]+) > (?P<after>:p\d+)\)\)\)?\) order by [\w\[\]]+(?P<desc> desc)?, (?P=key) limit (?P<limit>\d+)$", re.DOTALL)
 MATCHING = r"rowid in \(select rowid from (?P<index>\w+_fts) where (?P=index) match escape_fts\(:search\)\)"
 # The first page of a search in everything, in the order of its kinds: the build stores the rows in that order.
 SEARCH = re.compile(rf'select (?P<columns>[\w, ]+) from search where (?P<others>("?\w+"? = :p\d+ and )*){MATCHING} order by place(?P<end> limit \d+)$')
@@ -35,11 +40,25 @@ def rewritten(sql: str) -> str:
         return f"select {search['columns']} from ({rows}) where {search['others']}1 order by found{search['end']}"
     if (first := SORTED.match(sql)) and not COMPOUND.search(sql):
         return f"{first[0]}, {'id' if first['table'] == 'search' else 'rowid'}{sql[first.end():]}"
+    if (later := LATER.match(sql)) and later["table"] != "search" and not COMPOUND.search(sql) and not re.search(r"\bor\b", later["others"] or "", re.IGNORECASE):
+        return paged(**later.groupdict())
     if found := FOUND.match(sql):
         return f"select count(*) from {found['index']} where {found['index']} match escape_fts(:search)"
     if lists := LISTS.match(sql):
         return f"select value, count(*) as count from (select j.value from ({lists['rows']}) r join json_each(r.{lists['column']}) j) group by value order by count desc, value limit {lists['limit']}"
     return sql
+
+
+def paged(columns: str, table: str, others: str | None, column: str | None, beyond: str, same: str, null: str | None, last: str | None, key: str, after: str, desc: str | None, limit: str) -> str:
+    """Return the query of a later page from the parts of LATER: the rest of the rows with the same value, then those beyond it, each read from an index alone."""
+    column, same = column or null or last, same or "is null"
+    ways = [f"{others or ''}{column} {same} and rowid > (select rowid from {table} where {key} = {after})"]
+    if not last:
+        ways.append(f"{others or ''}{column} {beyond or 'is not null'}")
+    if beyond and desc:  # rowid alone, else SQLite would read a table that has no blank value to its end
+        ways.append(f"rowid in (select rowid from {table} where {others or ''}{column} is null order by rowid limit {limit})")
+    parts = (f"select * from (select {way} as [_way], rowid as [_row], * from {table} where {rule} order by {column}{desc or ''}, rowid limit {limit})" for way, rule in enumerate(ways))
+    return f"select {columns} from ({' union all '.join(parts)}) order by [_way], {column}{desc or ''}, [_row] limit {limit}"
 
 
 def answered(path: str, queries: dict[str, dict]) -> dict[str, str]:

@@ -9,13 +9,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import build_db
+import engines
 import release
 from servers import ROOT
 
@@ -29,16 +30,16 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = folder / "dist"
     finished = subprocess.run([sys.executable, ROOT / "release.py", "--out", out], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    for form in ("csv", "parquet"):
+    for form in ("csv", "parquet", "queries"):
         shutil.unpack_archive(out / f"{NAME}-{form}.zip", folder / form)
     return out
 
 
 @pytest.fixture(scope="module")
 def counts(dist: Path) -> dict[str, int]:
-    """Table → its rows, as the database itself counts them."""
+    """Table, as its files are called → its rows, as the database itself counts them."""
     db = sqlite3.connect(dist / f"{NAME}.db")
-    return {name: db.execute(f'select count(*) from "{name}"').fetchone()[0] for name, in db.execute("select name from _tables").fetchall()}
+    return {name.lstrip("_"): db.execute(f'select count(*) from "{name}"').fetchone()[0] for name, in db.execute("select name from _tables").fetchall()}
 
 
 def test_two_releases_are_the_same_bytes(dist: Path, tmp_path: Path):
@@ -47,7 +48,7 @@ def test_two_releases_are_the_same_bytes(dist: Path, tmp_path: Path):
     assert sums == (tmp_path / "dist" / "SHA256SUMS").read_text(encoding="utf-8")
     listed = dict(reversed(line.split("  ")) for line in sums.splitlines())
     assert listed == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir() if path.name != "SHA256SUMS"}
-    assert len(listed) == 11
+    assert len(listed) == 12
 
 
 def test_a_bad_release_leaves_the_former_one(dist: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -63,6 +64,18 @@ def test_a_bad_release_leaves_the_former_one(dist: Path, monkeypatch: pytest.Mon
 # --- The same counts in every tool -----------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def found(counts: dict[str, int]) -> Iterator[dict[tuple[str, str], dict[str, int]]]:
+    """(tool, form) → table → its rows, as the tests find them; written at the end into build/tools.md, as a table."""
+    found = {("SQLite", "db"): counts}
+    yield found
+    shown = ["organisations", "accounts", "events", "uses", "figures", "sources", "citations"]
+    lines = [["tool", "form", *shown, "all tables"], ["---"] * 2 + ["---:"] * (len(shown) + 1)]
+    lines += [[tool, form, *(f"{rows[name]:,}" for name in shown), f"{sum(rows.values()):,} in {len(rows)}"] for (tool, form), rows in found.items()]
+    (ROOT / "build").mkdir(exist_ok=True)
+    (ROOT / "build" / "tools.md").write_text("".join(f"| {' | '.join(cells)} |\n" for cells in lines), encoding="utf-8")
+
+
 def by_csv(dist: Path) -> dict[str, int]:
     return {path.stem: sum(1 for _ in csv.reader(io.StringIO(path.read_text(encoding="utf-8")))) - 1 for path in (dist.parent / "csv").glob("*.csv")}
 
@@ -72,7 +85,20 @@ def by_frictionless(dist: Path) -> dict[str, int]:
 
     report = Package(str(dist.parent / "csv" / "datapackage.json")).validate()
     assert report.valid, report.flatten(["fieldName", "rowNumber", "message"])[:5]
-    return {task.name: task.stats["rows"] for task in report.tasks}
+    return {task.name.lstrip("_"): task.stats["rows"] for task in report.tasks}
+
+
+def by_frictionless_extract(dist: Path) -> dict[str, int]:
+    from frictionless import Package
+
+    return {name.lstrip("_"): len(rows) for name, rows in Package(str(dist.parent / "csv" / "datapackage.json")).extract().items()}
+
+
+def by_datasette(dist: Path) -> dict[str, int]:
+    """Datasette without our plugins and templates, on the file alone."""
+    ask = lambda sql: json.loads(subprocess.run([sys.executable, "-m", "datasette", dist / f"{NAME}.db", "--get", f"/{NAME}.json?" + urllib.parse.urlencode({"sql": sql, "_shape": "array"})], capture_output=True, check=True, cwd=dist).stdout)  # noqa: E731
+    names = [row["name"] for row in ask("select name from _tables")]
+    return {row["name"].lstrip("_"): row["rows"] for row in ask(" union all ".join(f"select '{name}' as name, count(*) as rows from [{name}]" for name in names))}
 
 
 def by_pandas(dist: Path, form: str) -> dict[str, int]:
@@ -100,7 +126,7 @@ def by_duckdb(dist: Path, form: str) -> dict[str, int]:
     (extension,) = Path(duckdb_extension_sqlite_scanner.__file__).parent.rglob("*.duckdb_extension")
     db.execute(f"load '{extension}'")
     db.execute(f"attach '{dist / NAME}.db' as t (type sqlite, read_only)")
-    return {name: count(f't."{name}"') for name, in db.execute("select name from t._tables").fetchall()}
+    return {name.lstrip("_"): count(f't."{name}"') for name, in db.execute("select name from t._tables").fetchall()}
 
 
 def by_openpyxl(dist: Path) -> dict[str, int]:
@@ -120,26 +146,58 @@ def by_libreoffice(dist: Path) -> dict[str, int]:
     return {sheet: sum(1 for _ in csv.reader(io.StringIO(path.read_text(encoding="utf-8")))) - 1 for sheet, path in files.items() if sheet not in ("about", "columns")}
 
 
-def by_r(dist: Path) -> dict[str, int]:
+def by_r(dist: Path, form: str) -> dict[str, int]:
     if not shutil.which("Rscript") or subprocess.run(["Rscript", "-e", "library(RSQLite)"], capture_output=True).returncode:
         pytest.skip("Debian's r-cran-rsqlite is not installed")
     code = f'db <- DBI::dbConnect(RSQLite::SQLite(), "{dist / NAME}.db"); for (t in DBI::dbGetQuery(db, "select name from _tables")$name) cat(t, nrow(DBI::dbReadTable(db, t)), "\\n")'
+    if form == "csv":
+        code = f'for (f in list.files("{dist.parent / "csv"}", "[.]csv$", full.names = TRUE)) cat(sub("[.]csv$", "", basename(f)), nrow(read.csv(f, colClasses = "character", encoding = "UTF-8")), "\\n")'
     said = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=True).stdout
-    return {name: int(count) for name, count in (line.split() for line in said.splitlines())}
+    return {name.lstrip("_"): int(count) for name, count in (line.split() for line in said.splitlines())}
 
 
 TOOLS: dict[tuple[str, str], Callable[[Path], dict[str, int]]] = {
-    ("Python's csv", "csv"): by_csv, ("frictionless", "csv"): by_frictionless,
+    ("Datasette alone", "db"): by_datasette, ("Python's csv", "csv"): by_csv, ("frictionless validate", "csv"): by_frictionless, ("frictionless extract", "csv"): by_frictionless_extract,
     **{(tool.__name__.removeprefix("by_"), form): (lambda dist, tool=tool, form=form: tool(dist, form)) for tool in (by_pandas, by_polars) for form in ("csv", "parquet")},
     **{("duckdb", form): (lambda dist, form=form: by_duckdb(dist, form)) for form in ("csv", "parquet", "db")},
-    ("openpyxl", "xlsx"): by_openpyxl, ("LibreOffice", "xlsx"): by_libreoffice, ("R", "db"): by_r,
+    ("openpyxl", "xlsx"): by_openpyxl, ("LibreOffice", "xlsx"): by_libreoffice,
+    **{("R", form): (lambda dist, form=form: by_r(dist, form)) for form in ("csv", "db")},
 }
 
 
 @pytest.mark.parametrize("tool, form", TOOLS, ids=lambda part: part)
-def test_every_tool_finds_the_same_rows(dist: Path, counts: dict[str, int], tool: str, form: str):
-    found = TOOLS[tool, form](dist)
-    assert found == {name: count for name, count in counts.items() if form != "xlsx" or name in release.SHEETS}
+def test_every_tool_finds_the_same_rows(dist: Path, counts: dict[str, int], found: dict, tool: str, form: str):
+    found[tool, form] = TOOLS[tool, form](dist)
+    assert found[tool, form] == {name: count for name, count in counts.items() if form != "xlsx" or name in release.SHEETS}
+
+
+@pytest.mark.parametrize("engine, form", [("duckdb", "parquet"), ("postgresql", "csv"), ("spark", "parquet")], ids=lambda part: part)
+def test_every_engine_answers_as_the_site_does(dist: Path, counts: dict[str, int], found: dict, engine: str, form: str):
+    if reason := engines.missing(engine):
+        pytest.skip(reason)
+    tables, answers, wanted = dist.parent, {}, {}
+    with engines.sqlite(dist / f"{NAME}.db", tables) as ask:
+        for name, query in engines.QUERIES.items():
+            wanted[name] = [[engines.plain(row) for row in ask(query["sql"], params)] for params in engines.asked(query["sql"])]
+    with engines.ENGINES[engine](dist / f"{NAME}.db", tables) as ask:
+        mark = "`" if engine == "spark" else '"'
+        names = [row[0] for row in ask("select name from _tables", {})]
+        found[f"{engine}, by its script", form] = {name.lstrip("_"): int(ask(f"select count(*) from {mark}{name}{mark}", {})[0][0]) for name in names}
+        for name, query in engines.QUERIES.items():
+            sql = (tables / "queries" / engine / f"{name}.sql").read_text(encoding="utf-8")
+            answers[name] = [[engines.plain(row) for row in ask(sql, params)] for params in engines.asked(query["sql"])]
+    assert found[f"{engine}, by its script", form] == counts
+    assert all(rows[0] for rows in wanted.values()) and [name for name in wanted if answers[name] != wanted[name]] == []
+
+
+def test_postgresql_refuses_what_breaks_the_keys(dist: Path):
+    """Its tables are not only filled but bound: those who go on writing there cannot cite what is not there."""
+    if reason := engines.missing("postgresql"):
+        pytest.skip(reason)
+    with engines.postgresql(dist / f"{NAME}.db", dist.parent) as ask:
+        with pytest.raises(subprocess.CalledProcessError):
+            ask("insert into event_sources select event, 'no-such-source', null, stance from event_sources limit 1", {})
+        assert ask("select obj_description('events'::regclass)", {})[0][0]
 
 
 def test_values_survive(dist: Path):

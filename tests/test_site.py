@@ -533,6 +533,24 @@ def test_rewritten_queries_give_the_same_rows(db: sqlite3.Connection, sql: str):
     assert found and found == [tuple(row) for row in db.execute(sql, {"search": "orange", "p0": "events"})]
 
 
+@pytest.mark.parametrize(("table", "order"), [("facts", "_sort_desc=added"), ("events", "_sort_desc=date"), ("events", "_sort=year&country=FR"), ("accounts", "_sort=opened"), ("accounts", "_sort_desc=opened&role=brand"), ("sources", "_sort_desc=published"), ("timeline", "_sort_desc=date&type=left"), ("figures", "_sort=value")])
+def test_later_pages_hold_the_same_rows(db: sqlite3.Connection, server: str, table: str, order: str):
+    page, pages = get_json(f"{server}/twittosphere/{table}.json?_shape=arrays&_size=100&_nofacet=1&{order}"), 0
+    while page["next_url"]:
+        page = get_json(page["next_url"])
+        sql, params = page["query"]["sql"], page["query"]["params"]
+        assert REWRITTEN(sql) != sql
+        assert list(map(tuple, db.execute(REWRITTEN(sql), params)))[:100] == list(map(tuple, db.execute(sql, params)))[:100] == list(map(tuple, page["rows"])), sql
+        pages += 1
+    assert pages
+
+
+def test_own_conditions_are_not_taken_apart():
+    for condition in ("id = 1 or id = 2", "id in (select id from uses union select id from events)"):
+        sql = f"select id from events where {condition} and (date > :p1 or (date = :p1 and ((id > :p0)))) order by date, id limit 101"
+        assert REWRITTEN(sql) == sql
+
+
 @pytest.mark.parametrize("name", [name for name, query in QUERIES.items() if not re.search(r":\w", query["sql"])])
 def test_answers_of_the_build_are_those_of_the_questions(db: sqlite3.Connection, server: str, name: str):
     rows = [list(row) for row in db.execute(QUERIES[name]["sql"])]
