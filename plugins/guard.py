@@ -26,6 +26,7 @@ from build_db import DATABASE
 DEFAULTS = {
     "url_length": 8_000,  # bytes of path and query; longer than any address that the site writes
     "parameters": 100,
+    "body": 30_000,  # bytes that an assistant may send
     "facets": 6,
     "page_size": 500,  # rows that a page may be asked to show; JSON and CSV may hold more
     "value_length": 250_000,  # bytes of one value: bounds every function that SQLite cannot interrupt
@@ -54,6 +55,7 @@ WRITES = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_REINDEX, 
 COSTLY = re.compile(r"sql|_where|_through|_sort|_sort_desc|_facet\w*|.+__(contains|notcontains|endswith|like|notlike|glob|arraycontains|arraynotcontains|date)")
 PATIENCE = (0.02, 0.1, 0.5, None)  # seconds before an ordinary request tries again for which no memory was left
 LIBC, M_ARENA_MAX = ctypes.CDLL(None), -8  # malloc.h
+ASSISTANTS = "/-/mcp"  # the one address that takes what is sent to it
 PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-token|permissions|allow-debug|messages|patterns|logout)(\.json)?$"
 
 
@@ -218,7 +220,9 @@ def register_routes():
 
 def refusal(scope: dict, chosen: dict[str, int]) -> tuple[int, str] | None:
     """Return (status, what is wrong) of a request that asks too much, or None."""
-    if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+    if scope["path"] == ASSISTANTS and scope["method"] != "POST":
+        return 405, "Only POST: this address is for assistants that speak the Model Context Protocol."
+    if scope["path"] != ASSISTANTS and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
         return 405, "Only GET and HEAD: there is nothing to write here."
     raw, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
     if len(raw) + len(query) > chosen["url_length"]:
@@ -277,7 +281,7 @@ def asgi_wrapper(datasette):
 
     def lane_of(scope):
         names = names_of(scope)
-        return streams if "_stream" in names else costly if any(map(COSTLY.fullmatch, names)) else searches if any(name.startswith("_search") for name in names) else nullcontext()
+        return streams if "_stream" in names else costly if scope["path"] == ASSISTANTS or any(map(COSTLY.fullmatch, names)) else searches if any(name.startswith("_search") for name in names) else nullcontext()
 
     def wrap(app):
         async def guarded(scope, receive, send):
@@ -285,6 +289,14 @@ def asgi_wrapper(datasette):
                 return await app(scope, stoppable(receive, chosen["stop"]), send)
             if problem := refusal(scope, chosen):
                 return await plain(send, *problem)
+            given = receive
+            if scope["path"] == ASSISTANTS:
+                try:
+                    given = await sent(receive, chosen["body"], chosen["stall"])
+                except ValueError as error:
+                    return await plain(send, 413, str(error))
+                except TimeoutError:
+                    return await plain(send, 408, "The request did not arrive in time.")
             lane = lane_of(scope)
             mine = Visit(isinstance(lane, Lane), chosen["work"])
             visit.set(mine)
@@ -299,7 +311,7 @@ def asgi_wrapper(datasette):
 
             async def work():
                 async with lane:
-                    await app(scope, receive, answer)
+                    await app(scope, given, answer)
 
             task, leaving = asyncio.create_task(work()), asyncio.create_task(left(receive))
             try:
@@ -349,8 +361,30 @@ def catch(number: int, patience: float) -> None:
         signal.signal(number, handler)
 
 
+async def sent(receive, length: int, patience: float):
+    """Read what a client sends, of so many bytes at most and within so many seconds, and return a receive that gives it out again; ValueError if it is longer."""
+    body = b""
+
+    async def whole() -> None:
+        nonlocal body
+        while (message := await receive())["type"] == "http.request":
+            body += message.get("body", b"")
+            if len(body) > length:
+                raise ValueError(f"The request is longer than {length:,} bytes.")
+            if not message.get("more_body"):
+                return
+
+    await asyncio.wait_for(whole(), patience)
+    parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again():
+        return parts.pop() if parts else await asyncio.Future()  # that the client has gone is seen to by `left`
+
+    return again
+
+
 async def left(receive) -> None:
-    """Return when the client has gone. The site reads no bodies, so that nothing else listens."""
+    """Return when the client has gone. What it sends has been read before, so that nothing else listens."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,17 +1,21 @@
-"""The command: twittosphere serve | path | sql | export | info | verify."""
+"""The command: twittosphere serve | path | sql | export | import | tidy | info | verify."""
 
 import csv
+import difflib
 import json
 import os
 import sqlite3
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import click
 from tabulate import tabulate
 
 import twittosphere
+from twittosphere import editing
+from validate import Invalid
 
 FORMATS = ("table", "csv", "json", "nl")
 FORMAT = click.option("--format", "-f", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="For people, for spreadsheets, or for programs (nl: a JSON object a line).")
@@ -96,12 +100,34 @@ def sql(query: str, parameters: tuple[tuple[str, str], ...], form: str, output: 
         db.close()
 
 
+def editable() -> Path:
+    """Return the directory of the tables to edit, or end with status 1 where there is none."""
+    data = twittosphere.SITE / "data"
+    if not (data / "events.csv").is_file():
+        raise click.ClickException("an installed package holds the database but not the files that it is built from; edit them in a clone of the repository")
+    return data
+
+
 @cli.command()
-@click.argument("table")
+@click.argument("table", nargs=-1)
 @click.option("--format", "-f", "form", type=click.Choice(FORMATS[1:]), default="csv", show_default=True)
+@click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False, writable=True), metavar="FILE", help="Write tables of data/ as a workbook to edit, for twittosphere import; all that hold facts, if none is named.")
 @OUTPUT
-def export(table: str, form: str, output: IO[str]) -> None:
-    """Write all rows of a table, as `facts` (every fact as one row), `citations` or `events`."""
+def export(table: tuple[str, ...], form: str, xlsx: Path | None, output: IO[str]) -> None:
+    """Write all rows of a TABLE, as `facts` (every fact as one row), `citations` or `events`."""
+    if xlsx:
+        data = editable()
+        if unknown := [name for name in table if not (data / f"{name}.csv").is_file()]:
+            raise click.ClickException(f"there is no table {unknown[0]} in {data}")
+        counts = editing.write_workbook(data, xlsx, list(table or editing.EDITED))
+        return click.echo(f"{xlsx}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if len(table) != 1:
+        raise click.UsageError("name one table, or a workbook with --xlsx")
+    write_table(table[0], form, output)
+
+
+def write_table(table: str, form: str, output: IO[str]) -> None:
+    """Write all rows of a table of the database, or end with status 1 if it has none of that name."""
     db = opened()
     try:
         if not db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [table]).fetchone():
@@ -109,6 +135,42 @@ def export(table: str, form: str, output: IO[str]) -> None:
         write(db.execute(f'SELECT * FROM "{table}"'), form, output)
     finally:
         db.close()
+
+
+@cli.command("import")
+@click.argument("workbook", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--check", is_flag=True, help="Say what would change and whether it breaks a rule, and write nothing.")
+def import_(workbook: Path, check: bool) -> None:
+    """Take an edited WORKBOOK back into data/, after a look at what it changes: + added, - removed, ~ changed."""
+    data = editable()
+    try:
+        found = editing.proposed(data, workbook)
+    except Invalid as invalid:
+        raise click.ClickException(f"{invalid.args[0].report().replace('row :', 'row ')}\nNothing was written.") from invalid
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    for mark, at, lines in found.changes:
+        click.secho(f"{mark} {at}", fg={"+": "green", "-": "red"}.get(mark, "yellow"))
+        for line in lines:
+            click.echo(f"    {line}")
+    done = {mark: sum(change[0] == mark for change in found.changes) for mark in "+-~"}
+    click.echo(f"{done['+']} added, {done['-']} removed, {done['~']} changed{'; nothing was written' if check else ''}")
+    for table, text in {} if check else found.texts.items():
+        (data / f"{table}.csv").write_text(text, encoding="utf-8")
+
+
+@cli.command()
+@click.option("--check", is_flag=True, help="Show what would change, and write nothing; status 1 if anything would.")
+def tidy(check: bool) -> None:
+    """Put the files of data/ into canonical form: in order of id, quotes only where needed, lines ended by LF."""
+    found = editing.untidy(editable())
+    for path, (text, tidied) in found.items():
+        if check:
+            click.echo("".join(difflib.unified_diff(text.splitlines(True), tidied.splitlines(True), str(path), "canonical", n=0)), nl=False)
+        else:
+            path.write_text(tidied, encoding="utf-8")
+            click.echo(f"{path}: tidied")
+    sys.exit(int(bool(found) and check))
 
 
 def known() -> dict[str, Any]:
