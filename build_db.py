@@ -283,7 +283,8 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
         for field, filled in zip(columns_of(table), count_filled(db, table)):
             db["_columns"].update((table["name"], field["name"]), {"filled": filled})
     about = {
-        "title": package["title"], "version": package["version"], "created": package["created"], "license": package["licenses"][0]["path"],
+        **documented(package, ("title", "title_fr", "description", "description_fr")), "version": package["version"], "created": package["created"],
+        "license": package["licenses"][0]["path"], "license_name": package["licenses"][0]["name"], "publisher": package["contributors"][0]["title"], "keywords": ", ".join(package["keywords"]),
         "digest": logical_digest(db.conn, package["resources"] + package["joins"]),
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }

@@ -10,6 +10,8 @@
     -facts.csv           every fact as one row, for a spreadsheet
     .xlsx                the tables of facts, sources and columns as sheets of one workbook
     -sources.bib, .json  the sources as BibTeX and as CSL-JSON, for Zotero and its like
+    -dcat.jsonld         the data set and these files for catalogues of open data
+    -datacite.json       the data set for whoever registers a DOI
     -codebook.md, .html  what tables, columns and coded words mean
     RELEASE.md           what is new since another release, and the version that follows from it
     SHA256SUMS           of all these
@@ -21,6 +23,7 @@ import csv
 import datetime
 import hashlib
 import json
+import mimetypes
 import re
 import shutil
 import sqlite3
@@ -33,6 +36,7 @@ from typing import NamedTuple
 
 import build_db
 from build_db import DATABASE, ROOT
+from twittosphere.description import File, datacite, dcat
 from validate import Invalid
 
 SHEETS = ("facts", "organisations", "accounts", "events", "uses", "figures", "cohorts", "cohort_members", "sources", "citations")
@@ -41,6 +45,7 @@ CSL_TYPES = {"press": "article-newspaper", "agency": "article-newspaper", "blog"
 LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"})
 ENGINES = {"sqlite": "sqlite", "duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}  # engine → its dialect in sqlglot
 GROUP = 100_000  # rows in a group of a Parquet file, and in memory
+MEDIA_TYPES = {".db": "application/vnd.sqlite3", ".gz": "application/gzip", ".md": "text/markdown", ".bib": "application/x-bibtex", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}  # that Python does not know everywhere
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the date of files in a zip, which must not depend on the clock
 
 
@@ -357,6 +362,9 @@ def write(out: Path, since: Path | None) -> list[Path]:
         }.items():
             (folder / file).write_text(text, encoding="utf-8")
         db.close()
+        files = [File(path.name, path.name, MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0], path.stat().st_size) for path in sorted(folder.iterdir())]
+        for name, described in ((f"{DATABASE}-dcat.jsonld", dcat(about, "", files)), (f"{DATABASE}-datacite.json", datacite(about, files))):
+            (folder / name).write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir()))
         (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
         if out.exists():

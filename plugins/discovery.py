@@ -1,4 +1,6 @@
-"""What search engines and feed readers ask for: robots.txt, sitemap.xml, feed.atom, llms.txt."""
+"""What search engines, catalogues, feed readers and assistants ask for: robots.txt, sitemap.xml, feed.atom, llms.txt, dcat.jsonld, datacite.json."""
+
+from pathlib import Path
 
 from xml.sax.saxutils import escape
 
@@ -6,6 +8,7 @@ from datasette import hookimpl
 from datasette.utils.asgi import Response
 
 from build_db import DATABASE
+from twittosphere.description import File, datacite, dcat, schema_org
 
 PAGES = ["organisations", "accounts", "events", "uses", "figures", "cohorts", "sources"]
 
@@ -61,6 +64,29 @@ async def llms(datasette, request) -> Response:
     return Response.text("\n".join(lines) + "\n")
 
 
+def files_of(datasette) -> list[File]:
+    """Return what can be had from the site: the database, and its tables of facts as CSV."""
+    database = File("The database, in SQLite", f"{DATABASE}.db", "application/vnd.sqlite3", Path(datasette.databases[DATABASE].path).stat().st_size)
+    return [database, *(File(f"{name}, as CSV", f"{DATABASE}/{name}.csv?_stream=on", "text/csv") for name in ["facts", "citations", *PAGES])]
+
+
+async def in_dcat(datasette, request) -> Response:
+    """Describe the data set as DCAT."""
+    described = dcat(datasette.jinja_env.globals["package"](), origin(request) + datasette.base_url, files_of(datasette))
+    return Response.json(described, headers={"content-type": "application/ld+json; charset=utf-8"})
+
+
+async def in_datacite(datasette, request) -> Response:
+    """Describe the data set as DataCite."""
+    return Response.json(datacite(datasette.jinja_env.globals["package"](), files_of(datasette)))
+
+
+@hookimpl
+def startup(datasette):
+    """Let the home page describe the data set as schema.org."""
+    datasette.jinja_env.globals["schema_org"] = lambda home: schema_org(datasette.jinja_env.globals["package"](), home, files_of(datasette))
+
+
 @hookimpl
 def register_routes():
-    return [(r"^/robots\.txt$", robots), (r"^/sitemap\.xml$", sitemap), (r"^/feed\.atom$", feed), (r"^/llms\.txt$", llms)]
+    return [(r"^/dcat\.jsonld$", in_dcat), (r"^/datacite\.json$", in_datacite), (r"^/robots\.txt$", robots), (r"^/sitemap\.xml$", sitemap), (r"^/feed\.atom$", feed), (r"^/llms\.txt$", llms)]

@@ -48,7 +48,7 @@ def test_two_releases_are_the_same_bytes(dist: Path, tmp_path: Path):
     assert sums == (tmp_path / "dist" / "SHA256SUMS").read_text(encoding="utf-8")
     listed = dict(reversed(line.split("  ")) for line in sums.splitlines())
     assert listed == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir() if path.name != "SHA256SUMS"}
-    assert len(listed) == 12
+    assert len(listed) == 14
 
 
 def test_a_bad_release_leaves_the_former_one(dist: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -238,6 +238,17 @@ def test_sources_for_reference_managers(dist: Path, counts: dict[str, int]):
     assert {item["id"]: "-".join(f"{part:02}" for part in item["issued"]["date-parts"][0]) for item in items if "issued" in item} == dates
     assert {entry.key: "-".join(entry[name] for name in ("year", "month", "day") if name in entry.fields_dict) for entry in library.entries if "year" in entry.fields_dict} == dates
     assert all(item["type"] in {"article-newspaper", "post-weblog", "article-journal", "report", "dataset", "speech", "webpage"} for item in items)
+
+
+def test_catalogues_can_describe_it(dist: Path):
+    import rdflib
+    from datacite import schema45
+
+    assert schema45.validate(json.loads((dist / f"{NAME}-datacite.json").read_text(encoding="utf-8")))
+    graph = rdflib.Graph().parse(dist / f"{NAME}-dcat.jsonld", publicID="https://example.org/")
+    found = graph.query("prefix dcat: <http://www.w3.org/ns/dcat#> select ?url ?size { [] a dcat:Dataset; dcat:distribution [dcat:downloadURL ?url; dcat:byteSize ?size] }")
+    described = {"SHA256SUMS", f"{NAME}-dcat.jsonld", f"{NAME}-datacite.json"}
+    assert {(str(url), int(size)) for url, size in found} == {(f"https://example.org/{path.name}", path.stat().st_size) for path in dist.iterdir() if path.name not in described}
 
 
 def test_codebook_names_every_column_and_word(dist: Path):

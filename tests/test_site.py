@@ -17,7 +17,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import rdflib
 import yaml
+from datacite import schema45
 from datasette.app import Datasette
 
 from conftest import ROOT
@@ -251,6 +253,21 @@ def test_no_row_is_lost_between_pages(db: sqlite3.Connection, server: str, table
     key = {"facts": "fact", "_columns": "[table] || '.' || [column]"}.get(table, "id")
     found = [f"{row['table']}.{row['column']}" if table == "_columns" else row[key] for row in rows]
     assert sorted(found) == [row[0] for row in db.execute(f"select {key} from {table} {where} order by 1")]
+
+
+def test_catalogues_find_a_description_whose_files_are_there(server: str):
+    text = get(server + "/")[2].decode()
+    in_page = json.loads(html.unescape(re.search(r'<script type="application/ld\+json"[^>]*>(.*?)</script>', text, re.S)[1]))
+    addresses = re.findall(r'rel="describedby" href="([^"]+)"', text)
+    in_dcat, in_datacite = (get_json(server + address) for address in addresses)
+    schema45.validate(in_datacite)
+    graph = rdflib.Graph().parse(data=json.dumps(in_dcat), format="json-ld")
+    found = {str(url) for _, url in graph.subject_objects(rdflib.URIRef("http://www.w3.org/ns/dcat#downloadURL"))}
+    assert found == {file["contentUrl"] for file in in_page["distribution"]} and len(found) == 10
+    assert in_page["version"] == in_dcat["dcat:version"] == in_datacite["version"] == PACKAGE["version"] and in_page["keywords"] == PACKAGE["keywords"]
+    for url in found:
+        with urllib.request.urlopen(url) as answer:
+            assert answer.status == 200 and answer.read(6)
 
 
 def test_questions_come_first_on_the_database_page(server: str):
