@@ -17,10 +17,10 @@ test: .venv/test  ## everything, in Chromium too
 
 bench: twittosphere.db .venv/test .venv-bench .venv-peers build/million/twittosphere.db  ## build and page times beside their peers, attacks, at random, Lighthouse scores: an hour, into benchmarks/RESULTS.md
 	PATH=$$PWD/.venv-peers/bin:$$PATH .venv-bench/bin/python benchmarks/build.py
-	.venv/bin/python benchmarks/serve.py
-	.venv/bin/python benchmarks/serve.py --site build/million
-	.venv/bin/python benchmarks/hostile.py
-	.venv/bin/python benchmarks/hostile.py --site build/million
+	.venv-bench/bin/python benchmarks/serve.py
+	.venv-bench/bin/python benchmarks/serve.py --site build/million
+	.venv-bench/bin/python benchmarks/hostile.py
+	.venv-bench/bin/python benchmarks/hostile.py --site build/million
 	.venv/bin/pip install -q -e ".[engines]"
 	.venv/bin/python benchmarks/engines.py
 	.venv/bin/python benchmarks/engines.py --site build/million

@@ -12,7 +12,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("metadata.yml", "settings.json", "templates", "static", "plugins")  # of a Datasette directory
-PLUGINS = "datasette-template-sql"  # of those that are installed, the one that the site needs; the others are extras
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 
 
@@ -44,12 +43,12 @@ class Running:
     address: str
     process: subprocess.Popen
 
-    def __init__(self, command: list[str], folder: Path, port: int, environment: dict[str, str] | None = None):
-        self.command, self.folder, self.address, self.environment = command, folder, f"http://127.0.0.1:{port}", environment
+    def __init__(self, command: list[str], folder: Path, port: int):
+        self.command, self.folder, self.address = command, folder, f"http://127.0.0.1:{port}"
 
     def __enter__(self) -> "Running":
         with tempfile.TemporaryFile("w+") as log:
-            self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
             for _ in range(600):
                 try:
                     urllib.request.urlopen(f"{self.address}/-/versions.json").close()
@@ -67,12 +66,12 @@ class Running:
 
 
 class Server(Running):
-    """Datasette in a folder, with workers of uvicorn and with more plugins if told so."""
+    """Datasette in a folder, with workers of uvicorn if told so."""
 
-    def __init__(self, folder: Path, workers: int = 0, plugins: str = PLUGINS):
+    def __init__(self, folder: Path, workers: int = 0):
         by = ["uvicorn", "twittosphere.asgi:site", "--factory", "--workers", str(workers), "--app-dir", str(ROOT), "--no-access-log"] if workers else ["datasette", "."]
         port = free_port()
-        super().__init__([sys.executable, "-m", *by, "--host", "127.0.0.1", "--port", str(port)], folder, port, os.environ | {"DATASETTE_LOAD_PLUGINS": plugins})
+        super().__init__([sys.executable, "-m", *by, "--host", "127.0.0.1", "--port", str(port)], folder, port)
 
 
 class Nginx(Running):

@@ -6,22 +6,12 @@ import re
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
 
-from servers import PLUGINS, Server
 from test_site import QUERIES
-
-
-@pytest.fixture(scope="module")
-def server(site: Path) -> Iterator[str]:
-    """The address of a server that has datasette-mcp."""
-    with Server(site, plugins=f"{PLUGINS},datasette-mcp") as running:
-        yield running.address
 
 
 def call(server: str, *calls: tuple[str, dict[str, Any]]) -> list[tuple[bool, Any]]:

@@ -118,6 +118,11 @@ def test_frames(site: Path, db: sqlite3.Connection, library: str, size: str):
     assert int(printed[0]) == count and float(printed[1]) == pytest.approx(total)
 
 
+def test_the_shell_completes_words(installed: Path):
+    said = subprocess.run([installed / "twittosphere"], env={"_TWITTOSPHERE_COMPLETE": "bash_complete", "COMP_WORDS": "twittosphere ex", "COMP_CWORD": "1", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    assert said.stdout == "plain,export\n", said
+
+
 def test_types():
     finished = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stdout
