@@ -15,10 +15,12 @@ from datasette.filters import Filters
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe
 from datasette.utils.asgi import BadRequest, NotFound, Response
+from pygal.etree import etree
 from pygal.style import Style
 
 from build_db import DATABASE
 
+etree.to_etree()  # the same drawing where lxml is installed
 TEXT = dict(font_family="system-ui, sans-serif", label_font_size=13, major_label_font_size=13, title_font_size=17, legend_font_size=14, guide_stroke_dasharray="none", major_guide_stroke_dasharray="none", opacity=1, stroke_opacity=1, stroke_width=2.5)
 # Okabe and Ito's colours, told apart with any kind of colour vision; dashes tell lines apart in grey print.
 STYLES = {
