@@ -19,8 +19,8 @@ bench: twittosphere.db .venv/test .venv-bench .venv-peers build/million/twittosp
 	PATH=$$PWD/.venv-peers/bin:$$PATH .venv-bench/bin/python benchmarks/build.py
 	.venv-bench/bin/python benchmarks/serve.py
 	.venv-bench/bin/python benchmarks/serve.py --site build/million
-	.venv-bench/bin/python benchmarks/hostile.py
-	.venv-bench/bin/python benchmarks/hostile.py --site build/million
+	PATH=$$PWD/.venv/bin:$$PATH .venv-bench/bin/python benchmarks/hostile.py
+	PATH=$$PWD/.venv/bin:$$PATH .venv-bench/bin/python benchmarks/hostile.py --site build/million
 	.venv/bin/pip install -q -e ".[engines]"
 	.venv/bin/python benchmarks/engines.py
 	.venv/bin/python benchmarks/engines.py --site build/million

@@ -12,6 +12,7 @@ import argparse
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -170,7 +171,7 @@ def again(work: Callable[[], None], seconds: float) -> None:
 
 def at_random(address: str, examples: int) -> tuple[int, int, str]:
     """Ask every page of openapi.json at random, so many times and in every way that it names; return how many were tried and passed, and everything that schemathesis said."""
-    command = [Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{address}/openapi.json", "--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "1", "--workers", "2", "--generation-database", "none",
+    command = [shutil.which("schemathesis", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "schemathesis", "--no-color", "run", f"{address}/openapi.json", "--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "1", "--workers", "2", "--generation-database", "none",
                "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"]
     with tempfile.TemporaryDirectory() as folder:  # where it leaves its notes
         said = subprocess.run(command, capture_output=True, text=True, cwd=folder).stdout

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from urllib.parse import parse_qsl
 
 from datasette import hookimpl
-from datasette.database import QueryInterrupted
+from datasette.database import QueryInterrupted, Results
 from datasette.utils.asgi import NotFound
 
 from build_db import DATABASE
@@ -28,7 +28,7 @@ DEFAULTS = {
     "parameters": 100,
     "body": 30_000,  # bytes that an assistant may send
     "facets": 6,
-    "page_size": 500,  # rows that a page may be asked to show; JSON and CSV may hold more
+    "page_size": 500,  # rows that a page shows at the most; JSON and CSV may hold more
     "value_length": 250_000,  # bytes of one value: bounds every function that SQLite cannot interrupt
     "result_length": 3_000_000,  # bytes of one result
     "heap": 60_000_000,  # bytes that SQLite may allocate in the whole process
@@ -62,8 +62,8 @@ PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-t
 class Visit:
     """What a request has running in SQLite and on its way out, so that it can be stopped when nobody waits for its answer."""
 
-    def __init__(self, costly: bool, allowance: float) -> None:
-        self.costly, self.allowance = costly, allowance  # seconds of SQL that are left to it
+    def __init__(self, costly: bool, allowance: float, page: bool) -> None:
+        self.costly, self.allowance, self.page = costly, allowance, page  # allowance: seconds of SQL that are left to it
         self.gone, self.running, self.lock = False, set(), threading.Lock()
         self.sending: float | None = None  # since when a part of the answer waits to be taken
 
@@ -176,9 +176,17 @@ def startup(datasette):
     """Bound what every query returns, and let it be stopped."""
     if hasattr(LIBC, "mallopt"):
         LIBC.mallopt(M_ARENA_MAX, 2)
-    BoundedCursor.length = limits(datasette)["result_length"]
+    chosen = limits(datasette)
+    BoundedCursor.length = chosen["result_length"]
     database = datasette.databases[DATABASE]
-    execute_fn = database.execute_fn
+    execute, execute_fn = database.execute, database.execute_fn
+
+    async def shown(sql, params=None, **options):
+        found, asking = await execute(sql, params, **options), visit.get()
+        # One more than a page has tells Datasette that there is a next one.
+        if options.get("truncate") and asking and asking.page and len(found.rows) > chosen["page_size"] + 1:
+            return Results(found.rows[: chosen["page_size"]], True, found.description)
+        return found
 
     async def stoppable(work):
         asking = visit.get()
@@ -198,7 +206,7 @@ def startup(datasette):
                         other.stop()
                 await asyncio.sleep(patience)
 
-    database.execute_fn = stoppable
+    database.execute, database.execute_fn = shown, stoppable
 
     async def open_all():
         """Open every thread's connection now: one that opened later could find another file under the same name."""
@@ -232,9 +240,14 @@ def refusal(scope: dict, chosen: dict[str, int]) -> tuple[int, str] | None:
     if sum(name.startswith("_facet") and name != "_facet_size" for name in names_of(scope)) > chosen["facets"]:
         return 400, f"The address asks for more than {chosen['facets']} facets."
     sizes = [value for name, value in parameters_of(scope) if name == "_size"]
-    if not scope["path"].endswith((".json", ".csv")) and any(size == "max" or size.isdecimal() and int(size[:9]) > chosen["page_size"] for size in sizes):
+    if is_page(scope) and any(size == "max" or size.isdecimal() and int(size[:9]) > chosen["page_size"] for size in sizes):
         return 400, f"A page shows at most {chosen['page_size']} rows; ask for more as .json or .csv."
     return None
+
+
+def is_page(scope: dict) -> bool:
+    """Tell whether a request asks for a page to look at, whose rows cost a hundred times what they cost as JSON or CSV."""
+    return not scope["path"].endswith((".json", ".csv"))
 
 
 def parameters_of(scope: dict) -> list[tuple[str, str]]:
@@ -298,7 +311,7 @@ def asgi_wrapper(datasette):
                 except TimeoutError:
                     return await plain(send, 408, "The request did not arrive in time.")
             lane = lane_of(scope)
-            mine = Visit(isinstance(lane, Lane), chosen["work"])
+            mine = Visit(isinstance(lane, Lane), chosen["work"], is_page(scope))
             visit.set(mine)
             visits.add(mine)
 

@@ -359,6 +359,15 @@ def test_pages_are_kept_for_everybody_but_not_across_hosts(guarded):
     assert fetch(path, "HEAD")[2] == b"" and fetch(path.replace("/twittosphere/", "/fr/twittosphere/"))[2] != first[2]
 
 
+def test_a_page_shows_five_hundred_rows_and_says_so(guarded):
+    address = guarded[0]
+    numbers = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"
+    ask = lambda count, form="": urllib.request.urlopen(f"{address}/twittosphere{form}?" + urllib.parse.urlencode({"sql": numbers.format(count)})).read().decode()  # noqa: E731
+    assert ask(600).count("<tr>") == 501 and "The first 500 rows" in ask(600)
+    assert ask(500).count("<tr>") == 501 and "500 rows" in ask(500) and "The first" not in ask(500)
+    assert len(json.loads(ask(600, ".json"))["rows"]) == 600 and ask(600, ".csv").count("\n") == 601
+
+
 def test_small_answers_at_long_addresses_do_not_fill_the_memory(guarded):
     address, process, _ = guarded
     connection, before = http.client.HTTPConnection(address.removeprefix("http://")), memory(process)
