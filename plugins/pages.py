@@ -44,6 +44,9 @@ def register_routes():
     return [(r"^/$", home)]
 
 
+TOLD = {"title", "title_fr", "description", "description_fr", "version", "created", "license", "license_name", "publisher", "keywords", "digest"}  # about itself by every database that the pages can show
+
+
 def package(path: str) -> dict[str, str]:
     """Return what the build wrote about this version (version, created, digest…) into the database at path; ValueError if it is not one of ours, or not whole."""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
@@ -53,7 +56,10 @@ def package(path: str) -> dict[str, str]:
             raise ValueError("it is another program's database")
         if pages * size != Path(path).stat().st_size:
             raise ValueError("it is cut short")
-        return dict(db.execute("select key, value from _package"))
+        about = dict(db.execute("select key, value from _package"))
+        if missing := sorted(TOLD - about.keys()):
+            raise ValueError(f"another version of build_db.py has built it, which does not tell its {missing[0]}")
+        return about
     except sqlite3.Error as error:
         raise ValueError(str(error)) from error
     finally:

@@ -256,7 +256,7 @@ def test_addresses_of_a_version_may_be_kept_for_good(guarded, site: Path):
         assert status == 404 and "immutable" not in headers.get("cache-control", "")
 
 
-@pytest.mark.parametrize("fault", ["cut short", "another program's", "not a database", "missing"])
+@pytest.mark.parametrize("fault", ["cut short", "another program's", "another version's", "not a database", "missing"])
 def test_what_is_not_our_database_is_refused_at_the_start(site: Path, tmp_path: Path, fault: str):
     lay_out(tmp_path)
     database = tmp_path / "twittosphere.db"
@@ -264,6 +264,10 @@ def test_what_is_not_our_database_is_refused_at_the_start(site: Path, tmp_path: 
         database.write_bytes((site / "twittosphere.db").read_bytes()[:1_000_000])
     elif fault == "another program's":
         sqlite3.connect(database).execute("create table events (id)")
+    elif fault == "another version's":
+        shutil.copy(site / "twittosphere.db", database)
+        with sqlite3.connect(database) as db:
+            db.execute("delete from _package where key = 'keywords'")
     elif fault == "not a database":
         database.write_text("id,title\n")
     finished = subprocess.run([sys.executable, "-m", "datasette", ".", "--port", str(free_port())], cwd=tmp_path, capture_output=True, text=True, timeout=60)
