@@ -87,6 +87,11 @@ def tables_of(db: sqlite3.Connection) -> list[Table]:
     return found
 
 
+def about_of(db: sqlite3.Connection) -> dict[str, str]:
+    """Return which version a database is, as every file of a release says that has a place for it."""
+    return dict(db.execute("SELECT key, value FROM _package WHERE key IN ('version', 'created', 'license', 'digest') ORDER BY key"))
+
+
 def quoted(names: Iterable[str]) -> str:
     """Return names as a list in SQL."""
     return ", ".join(f'"{name}"' for name in names)
@@ -132,13 +137,13 @@ def descriptor(tables: list[Table], about: dict[str, str]) -> dict:
 
 
 def write_parquet(db: sqlite3.Connection, table: Table, path: Path) -> None:
-    """Write a table as Parquet."""
+    """Write a table as Parquet, with its meaning and the version of the data."""
     import pyarrow
     from pyarrow import parquet
 
     types = {"string": pyarrow.string(), "integer": pyarrow.int64(), "number": pyarrow.float64()}
     schema = pyarrow.schema([pyarrow.field(column.name, types[column.type], metadata={"title": column.title, "description": column.description, "unit": column.unit or ""}) for column in table.columns],
-                            metadata={"title": table.title, "description": table.description})
+                            metadata={"title": table.title, "description": table.description, **about_of(db)})
     rows = rows_of(db, table)
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         while batch := rows.fetchmany(GROUP):
@@ -195,9 +200,10 @@ def write_tables(db: sqlite3.Connection, folder: Path) -> None:
         (folder / form).mkdir()
         for table in tables:
             write(db, table, folder / form / f"{table.stem}.{form}")
-    texts = {"csv/datapackage.json": json.dumps(descriptor(tables, about), ensure_ascii=False, indent=1), "csv/postgresql.sql": for_postgresql(tables), "parquet/duckdb.sql": for_duckdb(tables), "parquet/spark.sql": for_spark(tables)}
+    head = f"-- {about['title']}, version {about['version']}\n"
+    texts = {"csv/datapackage.json": json.dumps(descriptor(tables, about), ensure_ascii=False, indent=1), "csv/postgresql.sql": head + for_postgresql(tables), "parquet/duckdb.sql": head + for_duckdb(tables), "parquet/spark.sql": head + for_spark(tables)}
     for name, query in build_db.site()["queries"].items():
-        texts |= {f"queries/{engine}/{name}.sql": f"-- {query['title']}\n-- {query['description']}\n{query_for(engine, query['sql'])}" for engine in ENGINES}
+        texts |= {f"queries/{engine}/{name}.sql": f"{head}-- {query['title']}\n-- {query['description']}\n{query_for(engine, query['sql'])}" for engine in ENGINES}
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -357,7 +363,7 @@ def write(out: Path, since: Path | None) -> list[Path]:
         workbook(folder / f"{DATABASE}.xlsx", db, tables, about)
         sources, meanings = sources_of(db), codebook(db, tables, about)
         for file, text in {
-            f"{DATABASE}-sources.bib": "\n".join(map(bibtex, sources)), f"{DATABASE}-sources.json": json.dumps(list(map(csl, sources)), ensure_ascii=False, indent=1) + "\n",
+            f"{DATABASE}-sources.bib": f"% The sources of {about['title']}, version {about['version']}\n\n" + "\n".join(map(bibtex, sources)), f"{DATABASE}-sources.json": json.dumps(list(map(csl, sources)), ensure_ascii=False, indent=1) + "\n",
             f"{DATABASE}-codebook.md": meanings, f"{DATABASE}-codebook.html": html_of(meanings, about["title"]), "RELEASE.md": notes(db, about, since),
         }.items():
             (folder / file).write_text(text, encoding="utf-8")

@@ -69,7 +69,7 @@ def spark(database: Path, tables: Path) -> Iterator[Ask]:
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName(build_db.DATABASE).config("spark.local.dir", scratch).config("spark.worker.dir", scratch)
         session = builder.config(map=settings).getOrCreate()
         try:
-            for statement in (tables / "parquet" / "spark.sql").read_text(encoding="utf-8").split(";\n")[:-1]:
+            for statement in (tables / "parquet" / "spark.sql").read_text(encoding="utf-8").split(";\n")[:-1]:  # whose comments Spark skips
                 session.sql(statement)
             yield lambda sql, params: [tuple(row) for row in session.sql(sql, args=params).collect()]
         finally:

@@ -19,10 +19,12 @@ from servers import ROOT, Running, free_port
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The commands of a clean environment with our wheel in it, beside the libraries that are installed here."""
+    """The commands of a clean environment with our wheel in it, made from our source package, beside the libraries that are installed here."""
     folder = tmp_path_factory.mktemp("package")
     clone = shutil.copytree(ROOT, folder / "clone", ignore=shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "twittosphere.db*", "__pycache__"))
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, clone], check=True)
+    subprocess.run([sys.executable, "-c", "from setuptools.build_meta import build_sdist; build_sdist('..')"], cwd=clone, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (packed,) = folder.glob("*.tar.gz")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, packed], check=True)
     venv.create(folder / "venv", with_pip=True)
     commands = folder / "venv" / "bin"
     subprocess.run([commands / "pip", "install", "-q", "--no-deps", "--no-index", *folder.glob("*.whl")], check=True)

@@ -147,11 +147,11 @@ def by_libreoffice(dist: Path) -> dict[str, int]:
 
 
 def by_r(dist: Path, form: str) -> dict[str, int]:
-    if not shutil.which("Rscript") or subprocess.run(["Rscript", "-e", "library(RSQLite)"], capture_output=True).returncode:
-        pytest.skip("Debian's r-cran-rsqlite is not installed")
+    if not shutil.which("Rscript") or subprocess.run(["Rscript", "-e", "library(RSQLite); library(readr)"], capture_output=True).returncode:
+        pytest.skip("Debian's r-cran-rsqlite and r-cran-readr are not installed")
     code = f'db <- DBI::dbConnect(RSQLite::SQLite(), "{dist / NAME}.db"); for (t in DBI::dbGetQuery(db, "select name from _tables")$name) cat(t, nrow(DBI::dbReadTable(db, t)), "\\n")'
     if form == "csv":
-        code = f'for (f in list.files("{dist.parent / "csv"}", "[.]csv$", full.names = TRUE)) cat(sub("[.]csv$", "", basename(f)), nrow(read.csv(f, colClasses = "character", encoding = "UTF-8")), "\\n")'
+        code = f'for (f in list.files("{dist.parent / "csv"}", "[.]csv$", full.names = TRUE)) cat(sub("[.]csv$", "", basename(f)), nrow(readr::read_csv(f, col_types = readr::cols(.default = "c"), progress = FALSE)), "\\n")'
     said = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=True).stdout
     return {name.lstrip("_"): int(count) for name, count in (line.split() for line in said.splitlines())}
 
@@ -249,6 +249,18 @@ def test_catalogues_can_describe_it(dist: Path):
     found = graph.query("prefix dcat: <http://www.w3.org/ns/dcat#> select ?url ?size { [] a dcat:Dataset; dcat:distribution [dcat:downloadURL ?url; dcat:byteSize ?size] }")
     described = {"SHA256SUMS", f"{NAME}-dcat.jsonld", f"{NAME}-datacite.json"}
     assert {(str(url), int(size)) for url, size in found} == {(f"https://example.org/{path.name}", path.stat().st_size) for path in dist.iterdir() if path.name not in described}
+
+
+def test_every_form_says_which_version_it_is(dist: Path):
+    from pyarrow import parquet
+
+    version, digest = (dict(sqlite3.connect(dist / f"{NAME}.db").execute("select key, value from _package"))[key] for key in ("version", "digest"))
+    schemas = [parquet.read_schema(path).metadata for path in (dist.parent / "parquet").glob("*.parquet")]
+    assert schemas and all(metadata[b"version"].decode() == version and metadata[b"digest"].decode() == digest for metadata in schemas)
+    scripts = [*dist.parent.glob("queries/*/*.sql"), *dist.parent.glob("*/*.sql"), dist / f"{NAME}-sources.bib", dist / f"{NAME}-codebook.md", dist / f"{NAME}-codebook.html", dist / "RELEASE.md"]
+    assert len(scripts) == 4 * len(engines.QUERIES) + 7 and not [path for path in scripts if f"ersion {version}" not in path.read_text(encoding="utf-8")]
+    described = [json.loads((dist.parent / "csv" / "datapackage.json").read_text(encoding="utf-8"))["version"], json.loads((dist / f"{NAME}-datacite.json").read_text(encoding="utf-8"))["version"], json.loads((dist / f"{NAME}-dcat.jsonld").read_text(encoding="utf-8"))["dcat:version"]]
+    assert described == [version] * 3
 
 
 def test_codebook_names_every_column_and_word(dist: Path):
