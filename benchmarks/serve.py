@@ -10,6 +10,7 @@ Without --site, the real data; with it, a directory with a twittosphere.db built
 """
 
 import argparse
+import html
 import re
 import shutil
 import statistics
@@ -30,7 +31,6 @@ PAGES = {
     "search, rare word": "/twittosphere/search?_search=comcast", "search, common word": "/twittosphere/search?_search=twitter", "search in a table": "/twittosphere/events?_search=twitter",
     "CSV of 1,000 rows": "/twittosphere/events.csv?_size=1000", "JSON": "/twittosphere/events.json?_size=50", "what is not known": "/what-is-not-known",
 }
-LOADED = ["table", "organisation", "event"]
 
 
 def get(address: str) -> tuple[float, int]:
@@ -57,6 +57,12 @@ def a_row(address: str, table: str) -> str:
     """Return the path of a row of a table that a site shows."""
     with urllib.request.urlopen(f"{address}/twittosphere/{table}") as answer:
         return re.search(rf'/twittosphere/{table}/[^"?]+(?=")', answer.read().decode())[0]
+
+
+def next_page(address: str, table: str) -> str:
+    """Return the path of the second page of a table."""
+    with urllib.request.urlopen(f"{address}/twittosphere/{table}") as answer:
+        return html.unescape(re.search(rf'href="[^"]*(/twittosphere/{table}\?[^"]*_next=[^"]+)"', answer.read().decode())[1])
 
 
 def cut_facets(address: str) -> int:
@@ -92,7 +98,7 @@ def loads(address: str, label: str, pages: dict[str, str], seconds: int) -> None
             rate, high = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"^\s+99%\s+(\S+)", said, re.MULTILINE)
             errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
             found.append(f"{float(rate[1]):9,.0f}/s {high[1]:>8}{f' ({errors[1]} refused)' if errors else ''}")
-        print(f"{label:26} {name:14} {'  '.join(found)}", flush=True)
+        print(f"{label:19} {name:34} {'  '.join(found)}", flush=True)
 
 
 def main(site: Path | None, rounds: int, seconds: int) -> None:
@@ -113,19 +119,19 @@ def main(site: Path | None, rounds: int, seconds: int) -> None:
             (stock / part).symlink_to(site / part)
         with Server(ours) as server:
             pages = PAGES | {singular: a_row(server.address, table) for singular, table in (("organisation", "organisations"), ("source", "sources"), ("event", "events"))}
+            pages |= {f"second page of {table}": next_page(server.address, table) for table in ("facts", "sources")}
         pages |= {f"question: {query}": f"/twittosphere/{query}" for query in metadata["databases"]["twittosphere"]["queries"]}
         page_times(ours, stock, pages, rounds)
         if seconds and shutil.which("wrk") and NGINX:
-            chosen = {name: pages[name] for name in LOADED}
-            print(f"\n{'':41} {'1 connection':>20} {'8 connections':>20} {'32 connections':>20}   (requests per second, 99th percentile)")
+            print(f"\n{'':54} {'1 connection':>20} {'8 connections':>20} {'32 connections':>20}   (requests per second, 99th percentile)")
             with Server(ours) as server:
-                loads(server.address, "one process", chosen, seconds)
+                loads(server.address, "one process", pages, seconds)
             with Server(ours, 2) as server:
-                loads(server.address, "two workers", chosen, seconds)
+                loads(server.address, "two workers", pages, seconds)
                 with Nginx(server.address, ours, front) as nginx:
-                    loads(nginx.address, "nginx, kept", chosen, seconds)
+                    loads(nginx.address, "nginx, kept", pages, seconds)
                     lasting = re.search(r"/(twittosphere-[0-9a-f]{7})/", urllib.request.urlopen(nginx.address).read().decode())[1]
-                    loads(nginx.address, "nginx, of a version", {name: path.replace("twittosphere", lasting, 1) for name, path in chosen.items()}, seconds)
+                    loads(nginx.address, "nginx, of a version", {name: path.replace("twittosphere", lasting, 1) for name, path in pages.items() if path.startswith("/twittosphere")}, seconds)
                     for label, address in (("Python", server.address), ("nginx", nginx.address)):
                         start = time.perf_counter()
                         size = sum(len(part) for part in iter(lambda answer=urllib.request.urlopen(address + "/twittosphere.db"): answer.read(1 << 20), b""))
@@ -136,7 +142,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--site", type=Path, metavar="DIR", help="directory with a twittosphere.db to serve (default: the real data, built anew)")
     parser.add_argument("--rounds", type=int, default=20, help="answers measured of each page (default 20)")
-    parser.add_argument("--load", type=int, default=3, metavar="SECONDS", help="length of each load by wrk, 0 for none (default 3)")
+    parser.add_argument("--load", type=int, default=1, metavar="SECONDS", help="length of each load by wrk, 0 for none (default 1)")
     options = parser.parse_args()
     with recorded():
         main(options.site and options.site.resolve(), options.rounds, options.load)
