@@ -59,7 +59,7 @@ ADDRESSES = {
     "common words": "/twittosphere/search?_search=a+e+o+i+the+twitter", "search operators": "/twittosphere/search?_search=a*+OR+b*&_searchmode=raw", "raw search": "/twittosphere/search?_search=" + "a*+OR+" * 500 + "b&_searchmode=raw",
     "path up": "/static/../../../../etc/passwd", "encoded path up": "/static/..%2f..%2f..%2fetc%2fpasswd", "path of tildes": "/twittosphere/~2E~2E~2F~2E~2E~2Fetc~2Fpasswd", "zero byte": "/twittosphere/events/%00", "header injection": "/twittosphere/events?_next=a%0d%0aSet-Cookie:%20a=b&_dl=a%0d%0ab", "redirect elsewhere": "//evil.example/%2f..", "filename injection": "/twittosphere/events.csv?_dl=%22%0d%0aX:%20y",
     "metadata": "/-/metadata.json", "databases": "/-/databases.json", "settings": "/-/settings.json", "threads": "/-/threads.json", "script in a parameter": "/twittosphere/who-opened-first?country=%3Cscript%3Ealert(1)%3C/script%3E", "template in a parameter": "/twittosphere/events?title__contains={{7*7}}{%25for+x+in+range(999999999)%25}", "bad numbers": "/twittosphere/events?year__gt=" + "9" * 400 + "&_size=-1", "unknown everything": "/twittosphere/none/none?_sort=x&_facet=y&_where=z",
-    "many charts": "/charts/timeline.svg?" + "&".join(f"title__contains={n}" for n in range(90)), "sitemap": "/sitemap.xml", "download in parts": "/twittosphere.db",
+    "many charts": "/charts/timeline.svg?" + "&".join(f"title__contains={n}" for n in range(90)), "sitemap": "/sitemap.xml", "sitemap of rows": "/sitemap-sources-0.xml", "rows that are not there": "/twittosphere/sources/a-2012-b", "download in parts": "/twittosphere.db",
 }
 
 

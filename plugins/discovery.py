@@ -5,11 +5,12 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from datasette import hookimpl
-from datasette.utils.asgi import Response
+from datasette.utils.asgi import NotFound, Response
 
 from build_db import DATABASE
 from twittosphere.description import File, datacite, dcat, schema_org
 
+SITEMAPS, ROWS = "http://www.sitemaps.org/schemas/sitemap/0.9", 10_000  # rows in one, in two languages; the protocol allows 50,000 addresses
 PAGES = ["organisations", "accounts", "events", "uses", "figures", "cohorts", "sources"]
 
 
@@ -25,13 +26,38 @@ async def robots(datasette, request) -> Response:
 
 
 async def sitemap(datasette, request) -> Response:
-    """List the home page, the tables, the questions and every row of the facts, in both languages."""
-    paths = ["", "how-facts-are-coded", "what-is-not-known", DATABASE, *(f"{DATABASE}/{name}" for name in [*PAGES, "timeline", "panorama", "adoption", *queries(datasette)])]
+    """List the sitemaps: of the pages that are no rows, and of each table of facts, so many rows at a time."""
+    names, execute = ["pages"], datasette.get_database(DATABASE).execute
     for table in PAGES:
-        rows = await datasette.get_database(DATABASE).execute(f"select id from [{table}] order by id")
-        paths += [f"{DATABASE}/{table}/{row['id']}" for row in rows.rows]
+        rows = (await execute(f"select max(rowid) from [{table}]")).single_value()
+        names += [f"{table}-{part}" for part in range(-(-rows // ROWS))]
+    parts = "".join(f"<sitemap><loc>{escape(origin(request) + datasette.base_url)}sitemap-{name}.xml</loc></sitemap>\n" for name in names)
+    return xml(f'<sitemapindex xmlns="{SITEMAPS}">\n{parts}</sitemapindex>\n')
+
+
+async def sitemap_of_pages(datasette, request) -> Response:
+    """List the home page, the tables and the questions, in both languages."""
+    return addresses(datasette, request, ["", "how-facts-are-coded", "what-is-not-known", DATABASE, *(f"{DATABASE}/{name}" for name in [*PAGES, "timeline", "panorama", "adoption", *queries(datasette)])])
+
+
+async def sitemap_of_rows(datasette, request) -> Response:
+    """List some rows of a table, in both languages."""
+    table, part = request.url_vars["table"], int(request.url_vars["part"])
+    rows = await datasette.get_database(DATABASE).execute(f"select id from [{table}] where rowid > :after and rowid <= :last order by rowid", {"after": part * ROWS, "last": (part + 1) * ROWS})
+    if not rows.rows:
+        raise NotFound(f"The rows of {table} end before this.")
+    return addresses(datasette, request, [f"{DATABASE}/{table}/{row['id']}" for row in rows.rows])
+
+
+def addresses(datasette, request, paths: list[str]) -> Response:
+    """Return the sitemap of paths, in both languages."""
     urls = "".join(f"<url><loc>{escape(origin(request) + datasette.base_url + prefix + path)}</loc></url>\n" for path in paths for prefix in ("", "fr/"))
-    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n', content_type="application/xml; charset=utf-8")
+    return xml(f'<urlset xmlns="{SITEMAPS}">\n{urls}</urlset>\n')
+
+
+def xml(text: str) -> Response:
+    """Return XML as an answer."""
+    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}', content_type="application/xml; charset=utf-8")
 
 
 def queries(datasette) -> dict[str, dict]:
@@ -89,4 +115,5 @@ def startup(datasette):
 
 @hookimpl
 def register_routes():
-    return [(r"^/dcat\.jsonld$", in_dcat), (r"^/datacite\.json$", in_datacite), (r"^/robots\.txt$", robots), (r"^/sitemap\.xml$", sitemap), (r"^/feed\.atom$", feed), (r"^/llms\.txt$", llms)]
+    return [(r"^/dcat\.jsonld$", in_dcat), (r"^/datacite\.json$", in_datacite), (r"^/robots\.txt$", robots), (r"^/sitemap\.xml$", sitemap), (r"^/sitemap-pages\.xml$", sitemap_of_pages), (rf"^/sitemap-(?P<table>{'|'.join(PAGES)})-(?P<part>\d{{1,6}})\.xml$", sitemap_of_rows),
+            (r"^/feed\.atom$", feed), (r"^/llms\.txt$", llms)]

@@ -15,6 +15,7 @@ from datasette.views.base import DatasetteError
 from build_db import DATABASE
 
 # What SQLite and Python say of a request that cannot be answered; a damaged file is another matter (sqlite3.DatabaseError).
+NEIGHBOURS = 500  # ids on each side of one that is not there, among which to look for what may have been meant
 ASKED_WRONGLY = (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.Warning, OverflowError, ValueError)
 
 
@@ -28,7 +29,9 @@ async def nearby(datasette, path: str) -> list[tuple[str, str]]:
     """Return (address, name) of rows or pages whose name is like that of a path which is not there."""
     database, parts = datasette.databases[DATABASE], path.strip("/").split("/")
     if len(parts) == 3 and parts[1] in await database.table_names() and "id" in await database.table_columns(parts[1]):
-        ids = [row["id"] for row in (await database.execute(f"select id from [{parts[1]}]")).rows]
+        # In the order of ids, those before and after the one that was asked for.
+        sides = (f"select * from (select id from [{parts[1]}] where id {side} :id order by id {way} limit {NEIGHBOURS})" for side, way in ((">=", ""), ("<", "desc")))
+        ids = [row["id"] for row in (await database.execute(" union all ".join(sides), {"id": parts[2]})).rows]
         return [(datasette.urls.row(DATABASE, parts[1], tilde_encode(id)), id) for id in difflib.get_close_matches(parts[2], ids, n=3, cutoff=0.7)]
     names = [*await database.table_names(), *(datasette.metadata("queries", database=DATABASE, fallback=False) or {})]
     return [(datasette.urls.table(DATABASE, name), name) for name in difflib.get_close_matches(parts[-1], names, n=3, cutoff=0.7)]

@@ -508,10 +508,17 @@ def test_structured_data_is_a_dataset(server: str):
     assert 50 <= len(data["description"]) <= 5000 and re.fullmatch(r"\d{4}-\d\d-\d\d", data["dateModified"]) and {"name", "license", "creator", "keywords", "temporalCoverage", "version"} <= set(data)
 
 
-def test_sitemap_lists_every_organisation(db: sqlite3.Connection, server: str):
-    text = get(server + "/sitemap.xml")[2].decode()
-    for row in db.execute("select id from organisations"):
-        assert f"/twittosphere/organisations/{row[0]}<" in text and f"/fr/twittosphere/organisations/{row[0]}<" in text
+def test_sitemaps_list_every_row_in_both_languages(db: sqlite3.Connection, server: str):
+    index = re.findall(r"<sitemap><loc>(.*?)</loc>", get(server + "/sitemap.xml")[2].decode())
+    found = [address for part in index for address in re.findall(r"<url><loc>(.*?)</loc>", get(part)[2].decode())]
+    rows = {f"/twittosphere/{table}/{id}" for table in ("organisations", "accounts", "events", "uses", "figures", "cohorts", "sources") for id, in db.execute(f"select id from {table}")}
+    assert {f"{server}{prefix}{row}" for row in rows for prefix in ("", "/fr")} <= set(found) and len(found) == len(set(found)) < 2 * len(rows) + 100
+    assert f"{server}/fr/twittosphere/who-left" in found and get(f"{server}/sitemap-events-999999.xml")[0] == 404
+
+
+def test_names_like_one_that_is_not_there_are_offered(server: str):
+    text = get(f"{server}/twittosphere/events/comcast-2008-service-lunched")[2].decode()
+    assert 'href="/twittosphere/events/comcast-2008-service-launched"' in text
 
 
 REWRITTEN = runpy.run_path(str(ROOT / "plugins" / "queries.py"))["rewritten"]
