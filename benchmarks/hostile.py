@@ -9,6 +9,7 @@ beyond the bounds: 200 MB; p95 of 250 ms, or of 1,000 ms with eight at a time.
 """
 
 import argparse
+import http.client
 import os
 import random
 import re
@@ -149,7 +150,7 @@ def ask(address: str, found: Counter) -> None:
         found[str(status)] += 1
         if not address.endswith(".db") and (leak := LEAK.search(body)):
             found[f"leak {leak[0].decode()}"] += 1
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         found[type(error).__name__] += 1
 
 

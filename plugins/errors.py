@@ -7,6 +7,7 @@ import traceback
 
 from datasette import handle_exception as datasettes_own
 from datasette import hookimpl
+from datasette.database import QueryInterrupted
 from datasette.plugins import pm
 from datasette.utils import tilde_encode
 from datasette.utils.asgi import Base400, NotFound, Response
@@ -31,7 +32,10 @@ async def nearby(datasette, path: str) -> list[tuple[str, str]]:
     if len(parts) == 3 and parts[1] in await database.table_names() and "id" in await database.table_columns(parts[1]):
         # In the order of ids, those before and after the one that was asked for.
         sides = (f"select * from (select id from [{parts[1]}] where id {side} :id order by id {way} limit {NEIGHBOURS})" for side, way in ((">=", ""), ("<", "desc")))
-        ids = [row["id"] for row in (await database.execute(" union all ".join(sides), {"id": parts[2]})).rows]
+        try:
+            ids = [row["id"] for row in (await database.execute(" union all ".join(sides), {"id": parts[2]})).rows]
+        except (QueryInterrupted, sqlite3.OperationalError):
+            return []  # somebody else has taken all time or memory; the page does without
         return [(datasette.urls.row(DATABASE, parts[1], tilde_encode(id)), id) for id in difflib.get_close_matches(parts[2], ids, n=3, cutoff=0.7)]
     names = [*await database.table_names(), *(datasette.metadata("queries", database=DATABASE, fallback=False) or {})]
     return [(datasette.urls.table(DATABASE, name), name) for name in difflib.get_close_matches(parts[-1], names, n=3, cutoff=0.7)]
@@ -48,7 +52,9 @@ def startup():
 def handle_exception(datasette, request, exception):
     """Render error.html, or JSON, or a line of text for CSV, with what was asked for and what to try."""
     path = request.scope.get("route_path", request.path).partition("?")[0]
-    if asked_wrongly(exception, request, path):
+    if isinstance(exception, QueryInterrupted):  # in one of the small queries of a page, which Datasette does not expect to be stopped
+        exception = DatasetteError("The query took too long.", title="SQL Interrupted", status=400)
+    elif asked_wrongly(exception, request, path):
         exception = DatasetteError(f"This cannot be answered: {exception}.", status=400)
     if not isinstance(exception, (Base400, DatasetteError)):
         print("".join(traceback.format_exception(exception)), file=sys.stderr)

@@ -21,6 +21,8 @@ import rdflib
 import yaml
 from datacite import schema45
 from datasette.app import Datasette
+from datasette.database import QueryInterrupted
+from datasette.utils.asgi import Request
 
 from conftest import ROOT
 
@@ -514,6 +516,11 @@ def test_sitemaps_list_every_row_in_both_languages(db: sqlite3.Connection, serve
     rows = {f"/twittosphere/{table}/{id}" for table in ("organisations", "accounts", "events", "uses", "figures", "cohorts", "sources") for id, in db.execute(f"select id from {table}")}
     assert {f"{server}{prefix}{row}" for row in rows for prefix in ("", "/fr")} <= set(found) and len(found) == len(set(found)) < 2 * len(rows) + 100
     assert f"{server}/fr/twittosphere/who-left" in found and get(f"{server}/sitemap-events-999999.xml")[0] == 404
+
+
+def test_a_small_query_that_is_stopped_is_no_fault_of_the_server():
+    answer = runpy.run_path(str(ROOT / "plugins" / "errors.py"))["handle_exception"](None, Request.fake("/twittosphere/events.json"), QueryInterrupted(sqlite3.OperationalError("interrupted"), "", None))
+    assert answer.status == 400 and json.loads(answer.body)["title"] == "SQL Interrupted"
 
 
 def test_names_like_one_that_is_not_there_are_offered(server: str):
