@@ -53,7 +53,7 @@ TABLES = re.compile(r"pragma_(?!table_x?info$|table_list$|index_x?info$|index_li
 WRITES = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_REINDEX, sqlite3.SQLITE_ANALYZE, sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TRIGGER}
 # Parameters whose cost the visitor decides; every other address reads an index.
 COSTLY = re.compile(r"sql|_where|_through|_sort|_sort_desc|_facet\w*|.+__(contains|notcontains|endswith|like|notlike|glob|arraycontains|arraynotcontains|date)")
-PATIENCE = (0.02, 0.1, 0.5, None)  # seconds before an ordinary request tries again for which no memory was left
+PATIENCE = (0.02, 0.1, 0.5, None)  # seconds before a request that is not costly tries again, for which no memory was left
 LIBC, M_ARENA_MAX = ctypes.CDLL(None), -8  # malloc.h
 ASSISTANTS = "/-/mcp"  # the one address that takes what is sent to it
 PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-token|permissions|allow-debug|messages|patterns|logout)(\.json)?$"
@@ -62,8 +62,8 @@ PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-t
 class Visit:
     """What a request has running in SQLite and on its way out, so that it can be stopped when nobody waits for its answer."""
 
-    def __init__(self, costly: bool, allowance: float, page: bool) -> None:
-        self.costly, self.allowance, self.page = costly, allowance, page  # allowance: seconds of SQL that are left to it
+    def __init__(self, weight: int, allowance: float, page: bool) -> None:
+        self.weight, self.allowance, self.page = weight, allowance, page  # weight: 0 of ordinary pages, 1 of searches, 2 of all else; allowance: seconds of SQL that are left to it
         self.gone, self.running, self.lock = False, set(), threading.Lock()
         self.sending: float | None = None  # since when a part of the answer waits to be taken
 
@@ -198,11 +198,11 @@ def startup(datasette):
             try:
                 return await execute_fn((lambda conn: asking.run(conn, bounded)) if asking else bounded)
             except MemoryError as error:
-                if asking is None or asking.costly or patience is None:
+                if asking is None or asking.weight == 2 or patience is None:
                     raise sqlite3.OperationalError("the query needs more memory than one visitor may use") from error
                 # Who asks for little does not pay for who asks for much.
                 for other in visits:
-                    if other.costly:
+                    if other.weight > asking.weight:
                         other.stop()
                 await asyncio.sleep(patience)
 
@@ -311,7 +311,7 @@ def asgi_wrapper(datasette):
                 except TimeoutError:
                     return await plain(send, 408, "The request did not arrive in time.")
             lane = lane_of(scope)
-            mine = Visit(isinstance(lane, Lane), chosen["work"], is_page(scope))
+            mine = Visit(0 if not isinstance(lane, Lane) else 1 if lane is searches else 2, chosen["work"], is_page(scope))
             visit.set(mine)
             visits.add(mine)
 
