@@ -20,6 +20,7 @@ FORMULA = "=+-"  # and @, but handles begin so, and no spreadsheet runs @handle
 
 LONGEST_CELL = 100_000  # characters; more is a broken quote, not a fact
 LONGEST_TEXT = 5_000  # characters, where the declaration says nothing
+FEW = 40  # words that an error names
 MOST_ERRORS = 1_000  # shown; more are counted
 BETWEEN = "\x1f"  # stands between cells while one pattern reads a whole row
 
@@ -227,7 +228,7 @@ def check_references(resource: dict, path: Path, row: Row, keys: dict[str, set[s
     """Report cells of a row that name a row which does not exist, and what is wrong with its sources."""
 
     def refuse(column: str, value: str, target: str) -> None:
-        near = f', did you mean "{guess}"' if (guess := closest(value, sorted(keys[target]))) else ""
+        near = f', did you mean "{guess}"' if (guess := closest(value, sorted(keys[target]))) else f" ({', '.join(sorted(keys[target]))})" if len(keys[target]) <= FEW else ""
         errors.add(path, row["_line"], column, f"{shown(value)} is not in {target}.csv{near}; correct it or add the row there")
 
     for column, target in links_of(resource).items():

@@ -203,6 +203,11 @@ def test_cohorts_are_bilingual(db: sqlite3.Connection):
     assert not listed(db, "select id from cohorts where (description is null) != (description_fr is null) or name_fr is null")
 
 
+@pytest.mark.parametrize("table", ["events", "uses"])
+def test_every_fact_is_told_in_french_too(db: sqlite3.Connection, table: str):
+    assert not listed(db, f"select id from {table} where title_fr is null or (summary is null) != (summary_fr is null)")
+
+
 def test_notes_on_members_are_bilingual(db: sqlite3.Connection):
     assert not listed(db, "select id from cohort_members where (note is null) != (note_fr is null)")
 

@@ -104,7 +104,9 @@ def test_what_was_added_changed_and_removed_is_shown_then_written(run: Callable,
     value: 22000 → 23000
 1 added, 1 removed, 1 changed"""
     assert run("import", "--check", workbook) == (0, f"{shown}; nothing was written\n") and texts(small) == before
-    assert run("import", workbook) == (0, f"{shown}\n")
+    status, said = run("import", workbook)
+    assert status == 1 and "1 rows would be lost" in said and "--remove" in said and texts(small) == before
+    assert run("import", "--remove", workbook) == (0, f"{shown}\n")
     after = texts(small)
     assert {name for name in after if after[name] != before[name]} == {"events.csv", "uses.csv", "figures.csv"}
     assert after["events.csv"].decode().splitlines()[-1] == f"orange-2013-award,orange,,award,2013-05,stated,Orange wins again,,,,blog-2008,{today},"
@@ -112,14 +114,17 @@ def test_what_was_added_changed_and_removed_is_shown_then_written(run: Callable,
 
 
 WRONG = {
-    "a word that is not there": ("events", {"F2": "state"}, 'sheet events, row 2: dating: "state" is not in datings.csv, did you mean "stated"'),
-    "a date that the spreadsheet made": ("events", {"E2": datetime.datetime(2008, 4, 1)}, "sheet events, row 2: date: 2008-04-01 00:00:00 has become a date of the spreadsheet"),
+    "a word that is not there": ("events", {"F2": "state"}, 'sheet events, row 2: dating: "state" is not in the sheet datings, did you mean "stated"'),
+    "a date that the spreadsheet made": ("events", {"E2": datetime.datetime(2008, 4, 1)}, "sheet events, row 2: date: 2008-04-01 has become a date of the spreadsheet"),
     "a truth value": ("events", {"G2": True}, "sheet events, row 2: title: True has become a truth value"),
     "a formula": ("events", {"G2": "=1+1"}, 'sheet events, row 2: title: "=1+1" begins with ='),
-    "a source that is not there": ("events", EVENT | {"K4": "blog-2009"}, 'sheet events, row 4: sources: "blog-2009" is not in sources.csv, did you mean "blog-2008"'),
+    "a source that is not there": ("events", EVENT | {"K4": "blog-2009"}, 'sheet events, row 4: sources: "blog-2009" is not in the sheet sources, did you mean "blog-2008"'),
+    "a word far from all": ("uses", {"H2": "museum"}, 'sheet uses, row 2: posture: "museum" is not in the sheet postures (answering, automated,'),
+    "a note beside the table": ("uses", {"T2": "ask Anna"}, "sheet uses, row 2: has a cell beyond the last column"),
+    "an id that was made and is taken": ("events", EVENT | {"E4": "2012"}, 'sheet events, row 4: id: "orange-2012-award", which this row would get, stands already in row 3'),
     "an id twice": ("events", {"A3": "comcast-2008-service-launched"}, 'sheet events, row 3: id: "comcast-2008-service-launched" stands already in row 2'),
-    "a column less": ("events", {"F1": None}, "sheet events, row 1: the columns are id, organisation, account, type, date, , title"),
-    "a row that others name": ("organisations", {"A3": "orange-sa"}, 'accounts.csv:3: organisation: "orange" is not in organisations.csv'),
+    "a column less": ("events", {"F1": None}, "sheet events, row 1: dating is missing; a blank is no column"),
+    "a row that others name": ("organisations", {"A3": "orange-sa"}, 'accounts.csv:3: organisation: "orange" is not in the sheet organisations'),
 }
 
 

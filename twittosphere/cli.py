@@ -140,7 +140,8 @@ def write_table(table: str, form: str, output: IO[str]) -> None:
 @cli.command("import")
 @click.argument("workbook", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--check", is_flag=True, help="Say what would change and whether it breaks a rule, and write nothing.")
-def import_(workbook: Path, check: bool) -> None:
+@click.option("--remove", is_flag=True, help="Remove the rows that are no more in the workbook; without it, nothing is written if there are any.")
+def import_(workbook: Path, check: bool, remove: bool) -> None:
     """Take an edited WORKBOOK back into data/, after a look at what it changes: + added, - removed, ~ changed."""
     data = editable()
     try:
@@ -155,6 +156,8 @@ def import_(workbook: Path, check: bool) -> None:
             click.echo(f"    {line}")
     done = {mark: sum(change[0] == mark for change in found.changes) for mark in "+-~"}
     click.echo(f"{done['+']} added, {done['-']} removed, {done['~']} changed{'; nothing was written' if check else ''}")
+    if done["-"] and not (check or remove):
+        raise click.ClickException(f"{done['-']} rows would be lost, so that nothing was written; if they shall be, say --remove")
     for table, text in {} if check else found.texts.items():
         (data / f"{table}.csv").write_text(text, encoding="utf-8")
 

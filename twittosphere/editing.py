@@ -73,7 +73,7 @@ def untidy(data: Path) -> dict[Path, tuple[str, str]]:
 
 
 def write_workbook(data: Path, path: Path, tables: list[str]) -> dict[str, int]:
-    """Write tables of a data directory as sheets to edit, with lists to choose coded words from and a sheet of what the columns mean; return the rows of each."""
+    """Write tables of a data directory as sheets to edit, with lists to choose coded words from and sheets of what columns and words mean; return the rows of each."""
     import openpyxl
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
@@ -110,12 +110,18 @@ def write_workbook(data: Path, path: Path, tables: list[str]) -> dict[str, int]:
     meanings = book.create_sheet("columns")
     for line in [["table", "column", "meaning", "example", "blank means"]] + [[name, field["name"], field.get("description"), field.get("example"), field.get("blank")] for name in tables for field in resources[name]["schema"]["fields"]]:
         meanings.append(line)
+    definitions = book.create_sheet("definitions")
+    definitions.append(["table", "word", "English", "French", "definition"])
+    for name in lists:
+        for row in read_rows(data / resources[name]["path"]):
+            definitions.append([name, row["id"], row["label_en"], row["label_fr"], row.get("definition")])
     choices = book.create_sheet("words")
     for target, place in lists.items():
         for line, word in enumerate([target, *words[target]], 1):
             choices.cell(line, place, word)
-    for letter in "ABCDE":
-        meanings.column_dimensions[letter].width, meanings[f"{letter}1"].font = 60 if letter == "C" else 24, bold
+    for sheet, widest in ((meanings, "C"), (definitions, "E")):
+        for letter in "ABCDE":
+            sheet.column_dimensions[letter].width, sheet[f"{letter}1"].font = 60 if letter == widest else 24, bold
     book.save(path)
     return counts
 
@@ -133,16 +139,16 @@ def own_id(table: str, row: dict[str, str]) -> str:
     if table == "cohort_members":
         return f"{row['cohort']}--{row['organisation']}"
     if table == "sources":
-        return "-".join(filter(None, [slug(row["publisher"]), row["published"][:4] or "nd", *[word for word in slug(row["title"]).split("-") if len(word) > 3][:2]]))
+        return "-".join(filter(None, [slug(row["publisher"]), slug(row["published"])[:4] or "nd", *[word for word in slug(row["title"]).split("-") if len(word) > 3][:2]]))
     if table in ("events", "uses", "figures"):
-        return "-".join(filter(None, [row["organisation"] or row.get("cohort", ""), (row.get("date") or row.get("since") or "")[:4], slug(row.get("type") or row.get("metric", ""))]))
+        return "-".join(filter(None, [row["organisation"] or row.get("cohort", ""), slug(row.get("date") or row.get("since") or "")[:4], slug(row.get("type") or row.get("metric", ""))]))
     return slug(row.get("name", ""))
 
 
 def text_of(value: object) -> str:
     """Return a cell of a workbook as text; ValueError says what is wrong with it."""
     if isinstance(value, (datetime.date, datetime.time)):
-        raise ValueError(f"{value} has become a date of the spreadsheet, which has no months or years alone; format the cell as text and type YYYY, YYYY-MM or YYYY-MM-DD")
+        raise ValueError(f"{str(value).removesuffix(' 00:00:00')} has become a date of the spreadsheet, which has no months or years alone; format the cell as text and type YYYY, YYYY-MM or YYYY-MM-DD")
     if isinstance(value, bool):
         raise ValueError(f"{value} has become a truth value of the spreadsheet; format the cell as text and type it again")
     if isinstance(value, float):
@@ -160,19 +166,20 @@ def read_workbook(path: Path, package: dict[str, Any]) -> dict[str, Sheet]:
     except (KeyError, ValueError, zipfile.BadZipFile, openpyxl.utils.exceptions.InvalidFileException) as error:
         raise OSError(f"{path} is no workbook: {error}") from error
     for sheet in book:
-        if sheet.title in ("columns", "words"):
+        if sheet.title in ("columns", "definitions", "words"):
             continue
         at = Path(f"{path}, sheet {sheet.title}, row ")
         if sheet.title not in resources:
             near = f', did you mean "{guess}"' if (guess := closest(sheet.title, list(resources))) else ""
-            errors.add(at, 1, "", f"no table is called so{near}; call the sheet as the table")
+            errors.add(at, 1, "", f"no table is called so{near}; call the sheet as the table, or delete it")
             continue
         names, lines = names_of(resources[sheet.title]), sheet.iter_rows(values_only=True)
         header = [text_of(cell) for cell in next(lines, ())]
         while header and not header[-1]:
             header.pop()
         if sorted(header) != sorted(names):
-            errors.add(at, 1, "", f"the columns are {', '.join(header) or 'none'}; they must be {', '.join(names)}, in any order")
+            missing, unknown = [name for name in names if name not in header], [name or "a blank" for name in header if name not in names or header.count(name) > 1]
+            errors.add(at, 1, "", "; ".join(f"{', '.join(columns)} {said}" for columns, said in ((missing, "is missing"), (unknown, "is no column, or there twice")) if columns) + f"; the first row is {', '.join(names)}, in any order")
             continue
         rows: Rows = []
         places: dict[str, int] = {}
@@ -183,12 +190,14 @@ def read_workbook(path: Path, package: dict[str, Any]) -> dict[str, Sheet]:
                     row[column] = text_of(cell)
                 except ValueError as error:
                     errors.add(at, number, column, str(error))
+            if any(cell not in (None, "") for cell in cells[len(header):]):
+                errors.add(at, number, "", "has a cell beyond the last column; remove it, for it would be lost")
             if any(row.values()):
-                row["id"] = row["id"] or own_id(sheet.title, row)
+                typed, row["id"] = row["id"], row["id"] or own_id(sheet.title, row)
                 if "added" in row:
                     row["added"] = row["added"] or datetime.date.today().isoformat()
                 if row["id"] in places:
-                    errors.add(at, number, "id", f"{shown(row['id'])} stands already in row {places[row['id']]}; ids are used once")
+                    errors.add(at, number, "id", f"{shown(row['id'])}{'' if typed else ', which this row would get,'} stands already in row {places[row['id']]}; if it is the same, add your source there, else type an id of its own, as {row['id']}-2")
                 places.setdefault(row["id"], number)
                 rows.append(row)
         sheets[sheet.title] = Sheet(rows, places)
@@ -236,6 +245,7 @@ def in_workbook(errors: Errors, data: Path, workbook: Path, sheets: dict[str, Sh
     ids = {table: [row["id"] for row in csv.DictReader(io.StringIO(text))] for table, text in texts.items()}
     for path, line, text in errors.shown:
         table = Path(path).stem
+        text = re.sub(r"is not in (\w+)\.csv", r"is not in the sheet \1", text)
         if table in texts and 0 <= line - 2 < len(ids[table]):
             found.add(Path(f"{workbook}, sheet {table}, row "), sheets[table].places[ids[table][line - 2]], "", text)
         else:
