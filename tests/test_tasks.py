@@ -62,7 +62,7 @@ def main_text(visitor: Visitor) -> str:
 def test_when_societe_generale_first_recruited_and_who_says_so(visitor: Visitor):
     visitor.search("societe generale")
     visitor.click("Société Générale")
-    visitor.click("Société Générale publishes job offers on Twitter during the banking crisis")
+    visitor.click("Société Générale shows some of its job offers on Twitter")
     assert "2009" in main_text(visitor)
     expect(visitor.page.locator("main a[href^='https://communication-entreprise.eu']")).to_have_count(1)
 
