@@ -134,19 +134,17 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
     db.execute(f'CREATE TABLE "{table["name"]}" (\n  ' + ",\n  ".join(parts) + "\n) STRICT")
 
 
-def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
-    """Create and load every table: declared, joining facts and sources, and derived for browsing."""
+def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Iterator[list]) -> None:
+    """Create and load every table: declared, from batches of their rows; joining facts and sources; derived for browsing."""
     db.conn.create_function("french", 1, lambda text: text and french(text), deterministic=True)
     db.conn.create_function("figure_title", 8, figure_title, deterministic=True)
     db.conn.create_function("wilson", 3, wilson, deterministic=True)
     for table in package["resources"] + package["joins"]:
         create_table(db, table)
     joins = {table["joins"]: table for table in package["joins"]}
-    tables = sorted(package["resources"], key=lambda table: "derived" in table)  # which look into those that are not
-    with reading(tables, directory) as batches:
-        for table in tables:
-            progress(f"loading {table['name']}")
-            load(db, table, joins.get(table["name"]), batches)
+    for table in in_turn(package):
+        progress(f"loading {table['name']}")
+        load(db, table, joins.get(table["name"]), batches)
     index(db, package["resources"] + package["joins"])
     check(db.conn, "foreign_key_check")
     db.execute("ANALYZE")  # else the queries below take the worst of two indexes
@@ -158,6 +156,11 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path) -> None:
         order = ", ".join(f'"{name}"' for name in table.get("order", key_of(table)))
         db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {order}')
         index(db, [table])
+
+
+def in_turn(package: dict) -> list[dict]:
+    """Return the declared tables as they are loaded: those with derived columns look into those without."""
+    return sorted(package["resources"], key=lambda table: "derived" in table)
 
 
 def read(receiver: Connection, sender: Connection, tables: list[dict], directory: Path) -> None:
@@ -231,7 +234,7 @@ def load(db: sqlite_utils.Database, table: dict, join: dict | None, batches: Ite
 @functools.cache
 def site() -> dict[str, dict]:
     """Return what metadata.yml declares of the pages: "tables" → facets, sort, sort_desc; "queries" → sql."""
-    return yaml.safe_load((ROOT / "metadata.yml").read_text(encoding="utf-8"))["databases"][DATABASE]
+    return yaml.load((ROOT / "metadata.yml").read_text(encoding="utf-8"), yaml.CSafeLoader)["databases"][DATABASE]
 
 
 def indexes_of(table: dict, page: dict) -> list[list]:
@@ -364,8 +367,6 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
     inspect-data.json that makes Datasette serve it as immutable. Raises Invalid,
     OSError or sqlite3.Error; the former database then stands as it was.
     """
-    import sqlite_utils
-
     package = read_package(directory)
     with alone(target.parent):
         for left in target.parent.glob(f".{target.name}.*.building"):
@@ -374,10 +375,13 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
         fcntl.flock(handle, fcntl.LOCK_EX)  # as long as this build runs
     draft, inspect = Path(name), target.with_name("inspect-data.json")
     try:
-        db = sqlite_utils.Database(draft)
-        for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -32768", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
-            db.execute(f"PRAGMA {pragma}")
-        fill(db, package, directory)
+        with reading(in_turn(package), directory) as batches:
+            import sqlite_utils  # meanwhile
+
+            db = sqlite_utils.Database(draft)
+            for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -32768", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
+                db.execute(f"PRAGMA {pragma}")
+            fill(db, package, directory, batches)
         progress("indexing")
         make_searchable(db, package["resources"] + package["views"])
         db.execute("ANALYZE")
