@@ -8,7 +8,7 @@ from datasette.database import QueryInterrupted
 
 from build_db import DATABASE
 
-BYTES = 24_000_000  # of all pages kept, with their addresses
+BYTES = 24_000_000  # of all pages kept, with their addresses; metadata.yml may say otherwise under plugins: kept: bytes
 OVERHEAD = 3_000  # bytes of what belongs to one beside its body and address
 LONGEST = 300_000  # of one
 KINDS = ("text/html", "application/json", "image/svg+xml")
@@ -34,8 +34,9 @@ def startup(datasette):
 
 
 @hookimpl(trylast=True)  # outside the guard: a kept page costs nobody anything
-def asgi_wrapper():
+def asgi_wrapper(datasette):
     """Answer GET from what is kept; keep whole, public answers."""
+    most = (datasette.plugin_config("kept") or {}).get("bytes", BYTES)
 
     def wrap(app):
         kept: OrderedDict[tuple, list[dict]] = OrderedDict()
@@ -68,7 +69,7 @@ def asgi_wrapper():
                 body = b"".join(part.get("body", b"") for part in messages)
                 kept[key] = [messages[0], {"type": "http.response.body", "body": body}]
                 size += weight(key, kept[key])
-                while size > BYTES:
+                while size > most:
                     size -= weight(*kept.popitem(last=False))
 
         return remembering

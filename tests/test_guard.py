@@ -279,7 +279,6 @@ def test_a_visitor_who_does_not_read_is_cut_off(site: Path, tmp_path: Path):
     metadata = (ROOT / "metadata.yml").read_text(encoding="utf-8")
     (tmp_path / "metadata.yml").write_text(metadata.replace("\nplugins:\n", "\nplugins:\n  guard: {stall: 1}\n"), encoding="utf-8")
     with Server(lay_out(tmp_path, site)) as server, socket.create_connection(server.address.removeprefix("http://").split(":")) as visitor:
-        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         visitor.sendall(b"GET /twittosphere.db HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(3)
         received = 0
@@ -319,9 +318,9 @@ def test_who_asks_for_little_is_served_while_another_uses_up_the_memory(site: Pa
 
         others = [pool.submit(ask_much) for _ in range(2)]
         pages = ("/", "/twittosphere/events", "/twittosphere/timeline?country=FR", "/twittosphere/organisations/orange", "/twittosphere/panorama", "/twittosphere/search?_search=orange")
-        statuses = Counter(fetch(f"{server.address}{page}{'&' if '?' in page else '?'}_anew={number}")[0] for number in range(40) for page in pages)
+        statuses = Counter(fetch(f"{server.address}{page}{'&' if '?' in page else '?'}_anew={number}")[0] for number in range(15) for page in pages)
         over.set()
-        assert statuses == {200: 240}, "an ordinary page does not pay for another visitor's question"
+        assert statuses == {200: 90}, "an ordinary page does not pay for another visitor's question"
         assert sum((other.result() for other in others), Counter()).keys() <= {200, 400, 503}
 
 
@@ -372,15 +371,6 @@ def test_a_page_shows_five_hundred_rows_and_says_so(guarded):
     assert len(json.loads(ask(600, ".json"))["rows"]) == 600 and ask(600, ".csv").count("\n") == 601
 
 
-def test_small_answers_at_long_addresses_do_not_fill_the_memory(guarded):
-    address, process, _ = guarded
-    connection, before = http.client.HTTPConnection(address.removeprefix("http://")), memory(process)
-    for number in range(6000):  # 47 MB of addresses
-        connection.request("GET", f"/twittosphere/event_types.json?_size=0&_shape=array&x={number}{'y' * 7800}")
-        assert connection.getresponse().read() == b"[]"
-    assert memory(process) - before < 45
-
-
 def test_pages_that_were_cut_short_are_not_kept(site: Path, tmp_path: Path):
     (tmp_path / "settings.json").write_text(json.dumps(json.loads((ROOT / "settings.json").read_text(encoding="utf-8")) | {"facet_time_limit_ms": 1}))
     with Server(lay_out(tmp_path, site)) as server:
@@ -390,8 +380,13 @@ def test_pages_that_were_cut_short_are_not_kept(site: Path, tmp_path: Path):
         assert len(set(took)) == 5, "made anew each time"
 
 
-def test_kept_pages_do_not_fill_the_memory(guarded):
-    address, process, _ = guarded
-    for number in range(400):  # some 30 MB of pages
-        fetch(f"{address}/twittosphere/facts?_size=100&_search_title=x{number}" if number % 4 else f"{address}/twittosphere/facts?_size=100&year__gt={2007 + number % 18}&value__lt={number}.5")
-    assert memory(process) < 200
+@pytest.mark.parametrize("others", [[f"/twittosphere/facts?_size=100&year__gt={year}" for year in range(2007, 2017)], [f"/twittosphere/event_types.json?_size=0&x={number}{'y' * 7800}" for number in range(50)]], ids=["long pages", "small answers at long addresses"])
+def test_kept_pages_do_not_fill_the_memory(site: Path, tmp_path: Path, others: list[str]):
+    (tmp_path / "metadata.yml").write_text((ROOT / "metadata.yml").read_text(encoding="utf-8").replace("\nplugins:\n", "\nplugins:\n  kept: {bytes: 300000}\n"), encoding="utf-8")
+    with Server(lay_out(tmp_path, site)) as server:
+        took = lambda: json.loads(fetch(f"{server.address}/twittosphere/facts.json?_size=1")[2])["query_ms"]  # noqa: E731
+        first = took()
+        assert took() == first, "kept"
+        for path in others:
+            assert fetch(server.address + path)[0] == 200
+        assert took() != first, "gone, as the later ones took its place"

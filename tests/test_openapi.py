@@ -37,5 +37,5 @@ def test_examples_and_what_the_description_says_of_them(server: str, db):
 
 def test_requests_at_random(server: str):
     """FUZZ=50000 pytest tests/test_openapi.py makes about as many."""
-    tried, passed, said = at_random(server, max(2, int(os.environ.get("FUZZ", 0)) // 100))
-    assert tried == passed > 2000, said
+    tried, passed, said = at_random(server, max(1, int(os.environ.get("FUZZ", 0)) // 100))
+    assert tried == passed > 1000, said
