@@ -101,9 +101,16 @@ def startup(datasette):
         own = tables.get(table, {}).get("titles", {}).get(column) or extra().get(column, {}).get(datasette.language())
         return own or next((about["titles"][column] for about in tables.values() if column in about["titles"]), column)
 
+    expand = datasette.expand_foreign_keys
+
+    async def labelled(database: str, table: str, column: str, values: list) -> dict[tuple, str]:
+        """Return (column, value) → label as Datasette does, but for coded words without a query."""
+        words = vocabularies(*known()).get(reference_of(known()[0], column, table)) if database == DATABASE and table in datasette.documented() else None
+        return await expand(database, table, column, values) if words is None else {(column, value): words[value] for value in values if value in words}
+
     for lang in ("en", "fr"):  # now, lest a file that is built anew under a running server mix with the one being served
         vocabularies(datasette.databases[DATABASE].path, lang)
-    datasette.word, datasette.column_title = word, column_title
+    datasette.word, datasette.column_title, datasette.expand_foreign_keys = word, column_title, labelled
     datasette.documented = lambda: documentation(*known())
     datasette.reference_of = lambda column, table: reference_of(known()[0], column, table)
     datasette.items_of = lambda column, table: documentation(*known()).get(table, {}).get("items", {}).get(column)

@@ -6,6 +6,7 @@ import functools
 from urllib.parse import unquote
 
 import markupsafe
+from babel import Locale
 from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal
 from datasette import hookimpl
@@ -14,7 +15,7 @@ from datasette.utils.asgi import Response
 from build_db import french
 
 LANGUAGES = {"en": "English", "fr": "Français"}
-LOCALES = {"en": "en_GB", "fr": "fr_FR"}
+LOCALES = {"en": Locale("en", "GB"), "fr": Locale("fr", "FR")}
 typeset = functools.lru_cache(maxsize=2000)(french)
 language: contextvars.ContextVar[str] = contextvars.ContextVar("language", default="en")
 
@@ -85,17 +86,27 @@ def counted(count: int, english: str, in_french: str) -> str:
 
 def number(value: float | int | None) -> str:
     """Write a number with the separators of the language: 22,000.5 or 22 000,5; nothing for None."""
-    return "" if value is None else format_decimal(value, "#,##0.######", locale=LOCALES[language.get()])
+    return "" if value is None else in_figures(value, language.get())
+
+
+@functools.lru_cache(maxsize=5000)
+def in_figures(value: float | int, spoken: str) -> str:
+    """Write a number with the separators of a language."""
+    return format_decimal(value, "#,##0.######", locale=LOCALES[spoken])
 
 
 def day(date: str | None) -> str:
     """Write a partial date (2009, 2009-04, 2009-04-17) in words: 2009, April 2009, 17 April 2009."""
-    if not date or len(date) == 4:
-        return date or ""
+    return date if date and len(date) == 4 else in_words(date, language.get()) if date else ""
+
+
+@functools.lru_cache(maxsize=5000)
+def in_words(date: str, spoken: str) -> str:
+    """Write a date that is finer than a year in the words of a language."""
     if len(date) == 7:
-        return format_skeleton("yMMMM", datetime.date.fromisoformat(f"{date}-01"), locale=LOCALES[language.get()])
-    text = format_date(datetime.date.fromisoformat(date), "long", locale=LOCALES[language.get()])
-    return text.replace("1 ", "1er ", 1) if language.get() == "fr" and text.startswith("1 ") else text
+        return format_skeleton("yMMMM", datetime.date.fromisoformat(f"{date}-01"), locale=LOCALES[spoken])
+    text = format_date(datetime.date.fromisoformat(date), "long", locale=LOCALES[spoken])
+    return text.replace("1 ", "1er ", 1) if spoken == "fr" and text.startswith("1 ") else text
 
 
 def dated(date: str | None, dating: str | None) -> str:
