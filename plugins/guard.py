@@ -53,7 +53,7 @@ TABLES = re.compile(r"pragma_(?!table_x?info$|table_list$|index_x?info$|index_li
 WRITES = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_REINDEX, sqlite3.SQLITE_ANALYZE, sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TRIGGER}
 # Parameters whose cost the visitor decides; every other address reads an index.
 COSTLY = re.compile(r"sql|_where|_through|_sort|_sort_desc|_facet\w*|.+__(contains|notcontains|endswith|like|notlike|glob|arraycontains|arraynotcontains|date)")
-PATIENCE = (0.02, 0.1, 0.5, None)  # seconds before a request that is not costly tries again, for which no memory was left
+PATIENCE = (0.02, 0.1, 0.5, 1, None)  # seconds before a request that is not costly tries again, for which no memory was left
 LIBC, M_ARENA_MAX = ctypes.CDLL(None), -8  # malloc.h
 ASSISTANTS = "/-/mcp"  # the one address that takes what is sent to it
 PRIVATE = r"^/-/(databases|settings|config|plugins|metadata|threads|actor|auth-token|permissions|allow-debug|messages|patterns|logout)(\.json)?$"
@@ -66,6 +66,7 @@ class Visit:
         self.weight, self.allowance, self.page = weight, allowance, page  # weight: 0 of ordinary pages, 1 of searches, 2 of all else; allowance: seconds of SQL that are left to it
         self.gone, self.running, self.lock = False, set(), threading.Lock()
         self.sending: float | None = None  # since when a part of the answer waits to be taken
+        self.pressed = False  # that no memory was left for it: until it is answered, those of more weight are given none
 
     def stalled(self, patience: float) -> bool:
         """Tell whether the visitor has not taken a part of the answer for so many seconds."""
@@ -196,11 +197,14 @@ def startup(datasette):
 
         for patience in PATIENCE:
             try:
+                if asking and any(other.pressed and other.weight < asking.weight for other in visits):
+                    raise MemoryError
                 return await execute_fn((lambda conn: asking.run(conn, bounded)) if asking else bounded)
             except MemoryError as error:
                 if asking is None or asking.weight == 2 or patience is None:
                     raise sqlite3.OperationalError("the query needs more memory than one visitor may use") from error
                 # Who asks for little does not pay for who asks for much.
+                asking.pressed = True
                 for other in visits:
                     if other.weight > asking.weight:
                         other.stop()
