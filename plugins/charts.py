@@ -36,7 +36,7 @@ DASHES = [None, "9,5", "2,4", "12,4,2,4"]
 def without_scripts(root):
     """Take pygal's own script and what it would show out of the drawing: the page has a table instead of tooltips."""
     for parent in root.iter():
-        for extra in [child for child in parent if str(child.tag).endswith(("script", "desc")) or "tooltip" in child.get("class", "")]:
+        for extra in [child for child in parent if str(child.tag).endswith(("script", "desc")) or "tooltip" in child.get("class", "").split()]:
             parent.remove(extra)
     return root
 

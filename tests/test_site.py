@@ -350,6 +350,7 @@ def test_charts_draw_their_rows(db: sqlite3.Connection, server: str):
     svg = get(f"{server}/charts/fortune-500.svg")[2].decode()
     assert svg.startswith("<svg") and "<script" not in svg
     assert all(f">{year}<" in svg for year in (2009, 2012, 2015)) and ">Share of the Fortune 500 on Twitter<" in svg
+    assert svg.count("<circle") == db.execute("select count(*) from (" + PLUGINS["charts"]["fortune-500"]["sql"].replace(":lang", "'en'") + ")").fetchone()[0], "a dot for each row"
     assert ">Année de l’étude –" in get(f"{server}/fr/charts/fortune-500.svg")[2].decode()
     assert "on Twitter<" not in get(f"{server}/charts/fortune-500.svg?_as=narrow-dark")[2].decode(), "where it is drawn for a page, the page has its title"
     assert get(f"{server}/charts/nothing.svg")[0] == 404
@@ -362,6 +363,8 @@ def test_chart_of_the_timeline_follows_the_selection(db: sqlite3.Connection, ser
     table = re.search(r'<figure class="chart">.*?<tbody>(.*?)</tbody>', text, re.S)[1]
     shown = {int(year): int(count) for year, count in re.findall(r"<td>(\d+)</td><td class=\"n\">(\d+)</td>", table)}
     assert shown == dict(db.execute("select year, count(*) from timeline where type = 'left' and country = 'FR' and rowid in (select rowid from timeline_fts where timeline_fts match '\"compte\"*') group by 1"))
+    drawn = get(f"{server}/charts/timeline.svg?type=left&country=FR&_search=compte&_as=wide-light")[2].decode()
+    assert len(re.findall('<rect[^>]* height="([^"]+)"[^>]* class="rect', drawn)) == len(shown), "a bar for each year"
     assert re.search(r'src="(/charts/timeline.svg[^"]*)"', text)[1].replace("&amp;", "&").endswith("type=left&country=FR&_search=compte&_as=wide-light")
 
 
