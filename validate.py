@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
@@ -78,8 +78,12 @@ def read_table(path: Path, fields: list[dict], errors: Errors) -> Iterator[Row]:
     """Yield each record of a CSV file as text, with its line; report what is not such a record."""
     if not path.is_file():
         return errors.add(path, 1, "", "is missing; datapackage.json declares it")
+    yield from read_records(text_lines(path, errors), path, fields, errors)
+
+
+def read_records(lines: Iterable[str], path: Path, fields: list[dict], errors: Errors) -> Iterator[Row]:
+    """Yield each record of the lines of a CSV file as read_table does."""
     csv.field_size_limit(LONGEST_CELL)  # other libraries of the same process may have raised it
-    lines = text_lines(path, errors)
     reader, start = csv.reader(lines, strict=True), 2
     try:
         header = next(reader, None)

@@ -162,6 +162,11 @@ def test_tidy_shows_the_difference_then_mends_it(run: Callable, small: Path):
     assert status == 1 and "-orange-2012-award" in said and '-"comcast-2008-service-launched"' in said and "+comcast-2008-service-launched" in said
     assert run("tidy") == (0, f"{path}: tidied\n") and path.read_text(encoding="utf-8") == text
     assert run("tidy", "--check") == (0, "")
+    broken = text.replace(third, f"{third},,")
+    path.write_text(broken, encoding="utf-8")
+    status, said = run("tidy")
+    assert status == 1 and f"{path}:3: " in said and "cells where the first line has" in said and "Nothing was written." in said
+    assert path.read_text(encoding="utf-8") == broken
 
 
 @pytest.mark.parametrize(("table", "row", "id"), [

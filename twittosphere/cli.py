@@ -166,7 +166,10 @@ def import_(workbook: Path, check: bool, remove: bool) -> None:
 @click.option("--check", is_flag=True, help="Show what would change, and write nothing; status 1 if anything would.")
 def tidy(check: bool) -> None:
     """Put the files of data/ into canonical form: in order of id, quotes only where needed, lines ended by LF."""
-    found = editing.untidy(editable())
+    try:
+        found = editing.untidy(editable())
+    except Invalid as invalid:
+        raise click.ClickException(f"{invalid.args[0].report()}\nNothing was written.") from invalid
     for path, (text, tidied) in found.items():
         if check:
             click.echo("".join(difflib.unified_diff(text.splitlines(True), tidied.splitlines(True), str(path), "canonical", n=0)), nl=False)

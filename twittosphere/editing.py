@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from validate import Errors, Invalid, check_data, closest, links_of, read_package, shown
+from validate import Errors, Invalid, check_data, closest, links_of, read_package, read_records, shown
 
 Rows = list[dict[str, str]]  # column → text, blank where nothing is known
 LONGEST_LIST = 300  # words that a cell offers; more are no choice
@@ -54,21 +54,24 @@ def read_rows(path: Path) -> Rows:
 def canonical(resource: dict[str, Any], rows: Rows) -> str:
     """Return rows as the file of their table: in order of id, but words in theirs; quotes only where needed; lines end with LF."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names_of(resource), lineterminator="\n")
+    writer = csv.DictWriter(text, names_of(resource), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows if is_vocabulary(resource) else sorted(rows, key=lambda row: row["id"]))
     return text.getvalue()
 
 
 def untidy(data: Path) -> dict[Path, tuple[str, str]]:
-    """Return each file of a data directory that is not in canonical form → (its text, the canonical one)."""
-    found = {}
+    """Return each file of a data directory that is not in canonical form → (its text, the canonical one); raise Invalid if a line has not the cells of the first."""
+    found, errors = {}, Errors()
     for resource in read_package(data)["resources"]:
         path = data / resource["path"]
         with path.open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
-        if text != (tidy := canonical(resource, list(csv.DictReader(io.StringIO(text))))):
+        rows = list(read_records(io.StringIO(text, newline=""), path, resource["schema"]["fields"], errors))
+        if not errors.count and text != (tidy := canonical(resource, rows)):
             found[path] = (text, tidy)
+    if errors.count:
+        raise Invalid(errors)
     return found
 
 
