@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import unicodedata
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ def read_rows(path: Path) -> Rows:
         return list(csv.DictReader(file))
 
 
-def canonical(resource: dict[str, Any], rows: Rows) -> str:
+def canonical(resource: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as the file of their table: in order of id, but words in theirs; quotes only where needed; lines end with LF."""
     text = io.StringIO()
     writer = csv.DictWriter(text, names_of(resource), lineterminator="\n", extrasaction="ignore")
