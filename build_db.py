@@ -26,15 +26,15 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from itertools import islice
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -66,6 +66,7 @@ TYPOGRAPHY = [  # what a curator types, and what French typography prints; space
     )
 ]
 ADDRESS = re.compile(r"(https?://\S+)")
+Meanwhile = Callable[[Callable[[sqlite3.Connection, list[dict]], Any], list[dict]], Future]  # (task, its tables) → what it will return
 
 
 def french(text: str) -> str:
@@ -134,19 +135,22 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
     db.execute(f'CREATE TABLE "{table["name"]}" (\n  ' + ",\n  ".join(parts) + "\n) STRICT")
 
 
-def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Iterator[list]) -> None:
-    """Create and load every table: declared, from batches of their rows; joining facts and sources; derived for browsing."""
+def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Iterator[list], meanwhile: Meanwhile) -> Future[str]:
+    """Create and load every table: declared, from batches of their rows; joining facts and sources; derived for browsing. Verify each once it is whole; return the digest of the declared ones."""
     db.conn.create_function("french", 1, lambda text: text and french(text), deterministic=True)
     db.conn.create_function("figure_title", 8, figure_title, deterministic=True)
     db.conn.create_function("wilson", 3, wilson, deterministic=True)
-    for table in package["resources"] + package["joins"]:
+    declared = package["resources"] + package["joins"]
+    for table in declared:
         create_table(db, table)
     joins = {table["joins"]: table for table in package["joins"]}
     for table in in_turn(package):
         progress(f"loading {table['name']}")
         load(db, table, joins.get(table["name"]), batches)
-    index(db, package["resources"] + package["joins"])
-    check(db.conn, "foreign_key_check")
+    index(db, declared)
+    db.conn.commit()
+    meanwhile(check_tables, declared)
+    digest = meanwhile(logical_digest, declared)
     db.execute("ANALYZE")  # else the queries below take the worst of two indexes
     for table in package["views"]:
         progress(f"deriving {table['name']}")
@@ -156,6 +160,9 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Ite
         order = ", ".join(f'"{name}"' for name in table.get("order", key_of(table)))
         db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {order}')
         index(db, [table])
+        db.conn.commit()
+        meanwhile(check_tables, [table])
+    return digest
 
 
 def in_turn(package: dict) -> list[dict]:
@@ -271,8 +278,8 @@ def make_searchable(db: sqlite_utils.Database, tables: list[dict]) -> None:
             db[table["name"]].enable_fts(table["search"], tokenize="unicode61 remove_diacritics 2")
 
 
-def describe(db: sqlite_utils.Database, package: dict) -> None:
-    """Write the documentation of tables and columns, and of the package itself, into the database."""
+def describe(db: sqlite_utils.Database, package: dict, digest: str) -> None:
+    """Write the documentation of tables and columns, and of the package itself with the digest of its tables, into the database."""
     declared = package["resources"] + package["joins"] + package["views"] + package["codebook"]
     for table in package["codebook"]:
         create_table(db, table)
@@ -288,7 +295,7 @@ def describe(db: sqlite_utils.Database, package: dict) -> None:
     about = {
         **documented(package, ("title", "title_fr", "description", "description_fr")), "version": package["version"], "created": package["created"],
         "license": package["licenses"][0]["path"], "license_name": package["licenses"][0]["name"], "publisher": package["contributors"][0]["title"], "keywords": ", ".join(package["keywords"]),
-        "digest": logical_digest(db.conn, package["resources"] + package["joins"]),
+        "digest": digest,
         "built_with": f"build_db.py, sqlite-utils {version('sqlite-utils')}, SQLite {sqlite3.sqlite_version}",
     }
     db["_package"].insert_all(({"key": key, "value": value} for key, value in about.items()), pk="key")
@@ -338,21 +345,61 @@ def check(db: sqlite3.Connection, pragma: str) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise sqlite3.IntegrityError unless the structure of a database is sound, and each index holds its rows."""
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    check(db, "integrity_check")
-    db.close()
+    """Raise sqlite3.IntegrityError unless the structure of a database is sound."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        check(db, "quick_check")
 
 
-def finish(db: sqlite_utils.Database, package: dict, draft: Path) -> None:
-    """Verify what has been loaded and derived, and document it meanwhile, on another core; raise sqlite3.IntegrityError if it is not sound."""
+def check_tables(db: sqlite3.Connection, tables: list[dict]) -> None:
+    """Raise sqlite3.IntegrityError unless each index of tables holds their rows, and each reference leads somewhere."""
+    for table in tables:
+        check(db, f'integrity_check("{table["name"]}")')
+        check(db, f'foreign_key_check("{table["name"]}")')
+
+
+@contextmanager
+def reading_back(draft: Path) -> Iterator[Meanwhile]:
+    """Read tables of a database on another core while others are made, for a `with` block; give a function that takes a task and those of its tables that are whole.
+
+    A task that fails raises its error at the end of the block. It reads without locks, as of the call: nothing moves the
+    pages of a table that nobody writes to any more.
+    """
+    tasks = []
+
+    def run(task: Callable, db: sqlite3.Connection, tables: list[dict]) -> Any:
+        with closing(db):
+            return task(db, tables)
+
+    def meanwhile(task: Callable, tables: list[dict]) -> Future:
+        db = sqlite3.connect(f"{draft.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False, isolation_level=None)
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on, the file's first page is not read again
+        result = pool.submit(run, task, db, tables)
+        tasks.append((db, result))
+        return result
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield meanwhile
+            for _, result in tasks:
+                result.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for db, result in tasks:
+                with suppress(sqlite3.ProgrammingError):  # it has ended at this moment
+                    if result.running():
+                        db.interrupt()
+            raise
+
+
+def finish(db: sqlite_utils.Database, package: dict, draft: Path, digest: str) -> None:
+    """Verify the file and its search indexes, and document it meanwhile, on another core; raise sqlite3.IntegrityError if it is not sound."""
     with ThreadPoolExecutor(2) as pool, draft.open("rb") as file, db.atomic():
         pool.submit(os.fsync, file.fileno())  # what is on disk already need not be waited for at the end
         sound = pool.submit(check_file, draft)
-        check(db.conn, "foreign_key_check")
         for table in db.table_names(fts5=True):
             db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
-        describe(db, package)
+        describe(db, package, digest)
         answer(db)
         sound.result()  # who reads the file keeps this from being written
     for table in db.table_names():
@@ -381,13 +428,14 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
             db = sqlite_utils.Database(draft)
             for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -32768", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
                 db.execute(f"PRAGMA {pragma}")
-            fill(db, package, directory, batches)
-        progress("indexing")
-        make_searchable(db, package["resources"] + package["views"])
-        db.execute("ANALYZE")
-        db.conn.commit()
-        progress("verifying")
-        finish(db, package, draft)
+            with reading_back(draft) as meanwhile:
+                digest = fill(db, package, directory, batches, meanwhile)
+                progress("indexing")
+                make_searchable(db, package["resources"] + package["views"])
+                db.execute("ANALYZE")
+                db.conn.commit()
+                progress("verifying")
+                finish(db, package, draft, digest.result())
         # Search indexes are left out: Datasette works through all tables that it is told of for each listing.
         counts = {table: db[table].count for table in db.table_names() if "_fts" not in table}
         db.close()
@@ -437,11 +485,11 @@ def publish(draft: Path, target: Path, inspect: Path, counts: dict[str, int], co
         with draft.open("rb") as plain, zipped(draft).open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
             shutil.copyfileobj(plain, packed, 1 << 20)
         os.chmod(zipped(draft), 0o644)
-    with draft.open("rb") as file:
+    with ThreadPoolExecutor(1) as pool, draft.open("rb+") as file:
+        written = pool.submit(os.fsync, file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+        written.result()
     facts = {"hash": digest, "size": draft.stat().st_size, "file": target.name, "tables": {name: {"count": count} for name, count in counts.items()}}
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
     with alone(target.parent) as directory:  # lest two builds mix their files
         zipped(target).unlink(missing_ok=True)  # never beside a database that it does not hold
         os.replace(draft, target)

@@ -340,6 +340,37 @@ def test_wrong_usage():
     assert finished.returncode == 2 and "usage:" in finished.stderr
 
 
+@pytest.mark.parametrize("damage, found", [
+    ("PRAGMA writable_schema = on; UPDATE sqlite_master SET sql = 'CREATE INDEX by_name ON people (id)' WHERE name = 'by_name'", "missing from index by_name"),
+    ("INSERT INTO people VALUES ('c', 'Chloé', 'nobody')", "foreign_key_check"),
+])
+def test_tables_are_verified_while_others_are_made(damage: str, found: str, tmp_path: Path):
+    path = tmp_path / "draft, 100 % #1?.db"
+    db = sqlite3.connect(path)
+    db.executescript("""
+        CREATE TABLE people (id TEXT PRIMARY KEY, name TEXT, friend TEXT REFERENCES people (id));
+        CREATE INDEX by_name ON people (name);
+        INSERT INTO people VALUES ('a', 'Zoé', 'b'), ('b', 'Yves', NULL);""")
+    with build_db.reading_back(path) as meanwhile:
+        meanwhile(build_db.check_tables, [{"name": "people"}])
+        counted = meanwhile(lambda read, tables: read.execute("SELECT count(*) FROM people").fetchone(), [])
+        db.executescript("CREATE TABLE places AS SELECT hex(randomblob(2000)) AS name FROM people, people AS others")
+    assert counted.result() == (2,)
+    db.executescript(damage)
+    with pytest.raises(sqlite3.IntegrityError, match=found), build_db.reading_back(path) as meanwhile:
+        meanwhile(build_db.check_tables, [{"name": "people"}])
+
+
+def test_verifying_ends_with_a_build_that_fails(tmp_path: Path):
+    endless, started = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", time.monotonic()
+    with pytest.raises(validate.Doubt), build_db.reading_back(tmp_path / "draft.db") as meanwhile:
+        sqlite3.connect(tmp_path / "draft.db").execute("CREATE TABLE people (id)")
+        meanwhile(lambda db, tables: db.execute(endless).fetchone(), [])
+        time.sleep(0.2)
+        raise validate.Doubt
+    assert time.monotonic() - started < 5
+
+
 # --- Trouble with the machine: the former database stays --------------------
 
 
