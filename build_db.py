@@ -135,8 +135,11 @@ def create_table(db: sqlite_utils.Database, table: dict) -> None:
     db.execute(f'CREATE TABLE "{table["name"]}" (\n  ' + ",\n  ".join(parts) + "\n) STRICT")
 
 
-def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Iterator[list], meanwhile: Meanwhile) -> Future[str]:
-    """Create and load every table: declared, from batches of their rows; joining facts and sources; derived for browsing. Verify each once it is whole; return the digest of the declared ones."""
+def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Iterator[list], meanwhile: Meanwhile) -> tuple[Future[str], list[Future[dict]]]:
+    """Create and load every table: declared, from batches of their rows; joining facts and sources; derived for browsing.
+
+    Returns the digest of the declared ones and what verify finds, for each once it is whole.
+    """
     db.conn.create_function("french", 1, lambda text: text and french(text), deterministic=True)
     db.conn.create_function("figure_title", 8, figure_title, deterministic=True)
     db.conn.create_function("wilson", 3, wilson, deterministic=True)
@@ -149,7 +152,7 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Ite
         load(db, table, joins.get(table["name"]), batches)
     index(db, declared)
     db.conn.commit()
-    meanwhile(check_tables, declared)
+    found = [meanwhile(verify, declared)]
     digest = meanwhile(logical_digest, declared)
     db.execute("ANALYZE")  # else the queries below take the worst of two indexes
     for table in package["views"]:
@@ -161,8 +164,8 @@ def fill(db: sqlite_utils.Database, package: dict, directory: Path, batches: Ite
         db.execute(f'INSERT INTO "{table["name"]}" ({names}) WITH derived ({names}) AS ({query}) SELECT * FROM derived ORDER BY {order}')
         index(db, [table])
         db.conn.commit()
-        meanwhile(check_tables, [table])
-    return digest
+        found.append(meanwhile(verify, [table]))
+    return digest, found
 
 
 def in_turn(package: dict) -> list[dict]:
@@ -278,20 +281,22 @@ def make_searchable(db: sqlite_utils.Database, tables: list[dict]) -> None:
             db[table["name"]].enable_fts(table["search"], tokenize="unicode61 remove_diacritics 2")
 
 
-def describe(db: sqlite_utils.Database, package: dict, digest: str) -> None:
-    """Write the documentation of tables and columns, and of the package itself with the digest of its tables, into the database."""
+def describe(db: sqlite_utils.Database, package: dict, digest: str, counts: dict[str, tuple[int, ...]]) -> None:
+    """Write the documentation of tables and columns, with what `filled` counted, and of the package itself with the digest of its tables, into the database."""
     declared = package["resources"] + package["joins"] + package["views"] + package["codebook"]
     for table in package["codebook"]:
         create_table(db, table)
-    db["_tables"].insert_all([{**documented(table, ("name", "title", "title_fr", "description", "description_fr")), "row_count": db[table["name"]].count} for table in declared])
+        counts[table["name"]] = filled(db.conn, table)  # nothing yet
+    db["_tables"].insert_all([{**documented(table, ("name", "title", "title_fr", "description", "description_fr")), "row_count": counts[table["name"]][0]} for table in declared])
     keys = ("title", "title_fr", "type", "unit", "unit_fr", "description", "description_fr", "example", "blank", "blank_fr", "reference", "items")
-    columns = [{"table": table["name"], "column": field["name"], "position": position, **documented(field, keys), "filled": filled}
-               for table in declared for position, (field, filled) in enumerate(zip(columns_of(table), count_filled(db, table)), 1)]
+    columns = [{"table": table["name"], "column": field["name"], "position": position, **documented(field, keys), "filled": count}
+               for table in declared for position, (field, count) in enumerate(zip(columns_of(table), counts[table["name"]][1:]), 1)]
     db["_columns"].insert_all(sorted(columns, key=lambda row: (row["table"], row["column"])))
-    for table in package["codebook"]:  # which were empty when they were counted
-        db["_tables"].update(table["name"], {"row_count": db[table["name"]].count})
-        for field, filled in zip(columns_of(table), count_filled(db, table)):
-            db["_columns"].update((table["name"], field["name"]), {"filled": filled})
+    for table in package["codebook"]:
+        rows, *known = filled(db.conn, table)
+        db["_tables"].update(table["name"], {"row_count": rows})
+        for field, count in zip(columns_of(table), known):
+            db["_columns"].update((table["name"], field["name"]), {"filled": count})
     about = {
         **documented(package, ("title", "title_fr", "description", "description_fr")), "version": package["version"], "created": package["created"],
         "license": package["licenses"][0]["path"], "license_name": package["licenses"][0]["name"], "publisher": package["contributors"][0]["title"], "keywords": ", ".join(package["keywords"]),
@@ -318,10 +323,10 @@ def documented(declaration: dict, keys: Sequence[str]) -> dict[str, str | None]:
     return {key: french(text) if text and key.endswith("_fr") else text for key, text in texts.items()}
 
 
-def count_filled(db: sqlite_utils.Database, table: dict) -> tuple[int, ...]:
-    """Count for each column of a table the rows in which something is known."""
+def filled(db: sqlite3.Connection, table: dict) -> tuple[int, ...]:
+    """Count the rows of a table, then for each column those in which something is known."""
     counts = (f'count(CASE WHEN "{field["name"]}" NOT IN {NOT_KNOWN} THEN 1 END)' for field in columns_of(table))
-    return db.execute(f'SELECT {", ".join(counts)} FROM "{table["name"]}"').fetchone()
+    return db.execute(f'SELECT count(*), {", ".join(counts)} FROM "{table["name"]}"').fetchone()
 
 
 def logical_digest(db: sqlite3.Connection, declared: list[dict]) -> str:
@@ -350,11 +355,12 @@ def check_file(path: Path) -> None:
         check(db, "quick_check")
 
 
-def check_tables(db: sqlite3.Connection, tables: list[dict]) -> None:
-    """Raise sqlite3.IntegrityError unless each index of tables holds their rows, and each reference leads somewhere."""
+def verify(db: sqlite3.Connection, tables: list[dict]) -> dict[str, tuple[int, ...]]:
+    """Return what each of tables holds, as `filled` counts it; raise sqlite3.IntegrityError unless each of its indexes holds its rows, and each reference leads somewhere."""
     for table in tables:
         check(db, f'integrity_check("{table["name"]}")')
         check(db, f'foreign_key_check("{table["name"]}")')
+    return {table["name"]: filled(db, table) for table in tables}
 
 
 @contextmanager
@@ -392,14 +398,14 @@ def reading_back(draft: Path) -> Iterator[Meanwhile]:
             raise
 
 
-def finish(db: sqlite_utils.Database, package: dict, draft: Path, digest: str) -> None:
+def finish(db: sqlite_utils.Database, package: dict, draft: Path, digest: str, counts: dict[str, tuple[int, ...]]) -> None:
     """Verify the file and its search indexes, and document it meanwhile, on another core; raise sqlite3.IntegrityError if it is not sound."""
     with ThreadPoolExecutor(2) as pool, draft.open("rb") as file, db.atomic():
         pool.submit(os.fsync, file.fileno())  # what is on disk already need not be waited for at the end
         sound = pool.submit(check_file, draft)
         for table in db.table_names(fts5=True):
             db.execute(f'INSERT INTO "{table}"("{table}") VALUES (\'integrity-check\')')
-        describe(db, package, digest)
+        describe(db, package, digest, counts)
         answer(db)
         sound.result()  # who reads the file keeps this from being written
     for table in db.table_names():
@@ -429,13 +435,13 @@ def build(directory: Path, target: Path, compress: bool = False) -> dict[str, in
             for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -32768", f"application_id = {APPLICATION_ID}", f"user_version = {version_number(package['version'])}"):
                 db.execute(f"PRAGMA {pragma}")
             with reading_back(draft) as meanwhile:
-                digest = fill(db, package, directory, batches, meanwhile)
+                digest, found = fill(db, package, directory, batches, meanwhile)
                 progress("indexing")
                 make_searchable(db, package["resources"] + package["views"])
                 db.execute("ANALYZE")
                 db.conn.commit()
                 progress("verifying")
-                finish(db, package, draft, digest.result())
+                finish(db, package, draft, digest.result(), {name: counts for one in found for name, counts in one.result().items()})
         # Search indexes are left out: Datasette works through all tables that it is told of for each listing.
         counts = {table: db[table].count for table in db.table_names() if "_fts" not in table}
         db.close()

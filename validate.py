@@ -188,6 +188,7 @@ def check_table(resource: dict, path: Path, today: str, keys: dict[str, set[str]
     checkers = [(field, cell_checker(field, today), field.get("constraints", {}).get("required")) for field in fields]
     unique = [(field["name"],) for field in fields if field.get("constraints", {}).get("unique")]
     unique += [tuple(key) for key in resource["schema"].get("uniqueKeys", [])]
+    pairs = pairs_of(resource)
     seen: dict[tuple, int] = {}
     count = 0
     for count, row in enumerate(read_table(path, fields, errors), 1):
@@ -206,19 +207,24 @@ def check_table(resource: dict, path: Path, today: str, keys: dict[str, set[str]
             if None not in key and seen.setdefault(key, line) != line:
                 errors.add(path, line, ", ".join(columns), f"{shown(str(key[1]))} stands already in line {seen[key]}; ids are used once")
         if whole and errors.count == before:
-            check_row(resource, path, row, errors)
+            check_row(resource["name"], pairs, path, row, errors)
         check_references(resource, path, row, keys, errors)
     return count
 
 
-def check_row(resource: dict, path: Path, row: Row, errors: Errors) -> None:
-    """Report what is wrong between the columns of one row."""
-    for field in resource["schema"]["fields"]:
-        if (earlier := field.get("after")) and row[field["name"]] and row[earlier]:
-            length = min(len(row[field["name"]]), len(row[earlier]))
-            if row[field["name"]][:length] < row[earlier][:length]:
-                errors.add(path, row["_line"], field["name"], f"{shown(row[field['name']])} is before {earlier} {shown(row[earlier])}; correct one of them")
-    for column, holds, text in RULES.get(resource["name"], []):
+def pairs_of(resource: dict) -> list[tuple[str, str]]:
+    """Return (column, column that is never later) of a table."""
+    return [(field["name"], field["after"]) for field in resource["schema"]["fields"] if "after" in field]
+
+
+def check_row(name: str, pairs: list[tuple[str, str]], path: Path, row: Row, errors: Errors) -> None:
+    """Report what is wrong between the columns of one row of a table: its pairs of dates, and the rules of its name."""
+    for column, earlier in pairs:
+        if row[column] and row[earlier]:
+            length = min(len(row[column]), len(row[earlier]))
+            if row[column][:length] < row[earlier][:length]:
+                errors.add(path, row["_line"], column, f"{shown(row[column])} is before {earlier} {shown(row[earlier])}; correct one of them")
+    for column, holds, text in RULES.get(name, []):
         if not holds(row):
             errors.add(path, row["_line"], column, f"{shown(row[column] or '')} {text}")
 
@@ -325,7 +331,7 @@ def plain_rows(resource: dict, path: Path, today: str) -> Iterator[tuple[list, l
     control = re.compile(CONTROL.pattern.replace(r"\x1f", r"\x1e"))  # but BETWEEN
     numbers = [(names.index(field["name"]), int if field["type"] == "integer" else float, field.get("constraints", {})) for field in fields if field["type"] != "string"]
     place = names.index("sources") if "sources" in names else None
-    between = resource["name"] in RULES or any("after" in field for field in fields)
+    pairs, between = pairs_of(resource), Errors()
     try:
         if not plain_text(path):
             raise Doubt(path)
@@ -350,8 +356,9 @@ def plain_rows(resource: dict, path: Path, today: str) -> Iterator[tuple[list, l
                         values[number] = value = convert(values[number])
                         if not rules.get("minimum", value) <= value <= rules.get("maximum", value):
                             raise Doubt(path)
-                if between:
-                    check_between(resource, path, dict(zip(names, values)))
+                check_row(resource["name"], pairs, path, {**dict(zip(names, values)), "_line": 0}, between)
+                if between.count:
+                    raise Doubt(path)
                 cited = []
                 if place is not None:
                     cited = citations(values.pop(place) or "")
@@ -372,14 +379,6 @@ def check_alone(resource: dict, path: Path, row: Row, today: str) -> None:
         citations(row.get("sources") or "")
     except ValueError as error:
         raise Doubt(path) from error
-
-
-def check_between(resource: dict, path: Path, row: Row) -> None:
-    """Raise Doubt if a rule between the columns of a row is broken."""
-    errors = Errors()
-    check_row(resource, path, row | {"_line": 0}, errors)
-    if errors.count:
-        raise Doubt(path)
 
 
 def progress(step: str) -> None:

@@ -208,6 +208,8 @@ def main(site: Path | None, seconds: float) -> int:
                 bad.extend(faults)
                 print(f"{label:44} {' '.join(f'{key}×{count}' for key, count in sorted(found.items())):34} p95 {watch.p95():5.0f} worst {max(watch.waits):6.0f} ms {watch.memory:4} MB {'  << ' + ', '.join(faults) if faults else ''}", flush=True)
 
+            for path in Watch(server).reads:  # once from the disk, as a server that has run for a while has done
+                get(server.address + path)
             run("nobody", [], BOUNDS["alone"])
             for attack in every:
                 run(attack, [attack], BOUNDS["alone"])

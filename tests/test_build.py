@@ -340,6 +340,9 @@ def test_wrong_usage():
     assert finished.returncode == 2 and "usage:" in finished.stderr
 
 
+PEOPLE = {"name": "people", "fields": [{"name": "id"}, {"name": "name"}]}
+
+
 @pytest.mark.parametrize("damage, found", [
     ("PRAGMA writable_schema = on; UPDATE sqlite_master SET sql = 'CREATE INDEX by_name ON people (id)' WHERE name = 'by_name'", "missing from index by_name"),
     ("INSERT INTO people VALUES ('c', 'Chloé', 'nobody')", "foreign_key_check"),
@@ -352,13 +355,12 @@ def test_tables_are_verified_while_others_are_made(damage: str, found: str, tmp_
         CREATE INDEX by_name ON people (name);
         INSERT INTO people VALUES ('a', 'Zoé', 'b'), ('b', 'Yves', NULL);""")
     with build_db.reading_back(path) as meanwhile:
-        meanwhile(build_db.check_tables, [{"name": "people"}])
-        counted = meanwhile(lambda read, tables: read.execute("SELECT count(*) FROM people").fetchone(), [])
+        counted = meanwhile(build_db.verify, [PEOPLE])
         db.executescript("CREATE TABLE places AS SELECT hex(randomblob(2000)) AS name FROM people, people AS others")
-    assert counted.result() == (2,)
+    assert counted.result() == {"people": (2, 2, 2)}
     db.executescript(damage)
     with pytest.raises(sqlite3.IntegrityError, match=found), build_db.reading_back(path) as meanwhile:
-        meanwhile(build_db.check_tables, [{"name": "people"}])
+        meanwhile(build_db.verify, [PEOPLE])
 
 
 def test_verifying_ends_with_a_build_that_fails(tmp_path: Path):
