@@ -18,6 +18,7 @@ from build_db import APPLICATION_ID, DATABASE
 # Columns that name their row: in lists they lead to its page.
 NAMES = {"title", "title_fr", "name", "name_fr", "label", "label_en", "label_fr", "handle"}
 # Columns of queries and derived tables by which a title leads to a page, and the tables that they refer to.
+PLAIN = re.compile(r"[\w-]+", re.ASCII)  # what tilde_encode leaves as it is
 LEADS = {"event": "events", "use": "uses", "figure": "figures", "account": "accounts", "organisation": "organisations", "cohort": "cohorts"}
 
 MEMBERS = """
@@ -91,7 +92,7 @@ def link(address: str, text: str) -> markupsafe.Markup:
 
 def row_link(datasette, table: str, id: str, label: str) -> markupsafe.Markup:
     """Return a link to the page of a row; Datasette's own way to its address is ten times slower, and there are hundreds in a page."""
-    return link(f"{datasette.setting('base_url')}{DATABASE}/{table}/{tilde_encode(id)}", label)
+    return link(f"{datasette.setting('base_url')}{DATABASE}/{table}/{id if PLAIN.fullmatch(id) else tilde_encode(id)}", label)
 
 
 @hookimpl

@@ -4,7 +4,6 @@ import json
 import re
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 
 from datasette import hookimpl
 
@@ -63,29 +62,13 @@ def paged(columns: str, table: str, others: str | None, column: str | None, beyo
     return f"select {columns} from ({' union all '.join(parts)}) order by [_way], {column}{desc or ''}, [_row] limit {limit}"
 
 
-def answered(path: str, queries: dict[str, dict]) -> tuple[set[str], dict[str, str]]:
-    """Return the tables of the database at path, and question → the query that reads its answer, which the build wrote."""
+def answered(path: str, queries: dict[str, dict]) -> dict[str, str]:
+    """Return question → the query that reads its answer, which the build wrote into the database at path."""
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
-    tables = {name for name, in db.execute("select name from sqlite_master where type = 'table'")}
     heads = db.execute("select question, row from _answers where position = 0").fetchall()
     db.close()
     columns = {name: ", ".join(f"row ->> {place} as [{column}]" for place, column in enumerate(json.loads(row))) for name, row in heads}
-    return tables, {queries[name]["sql"]: f"select {read} from _answers where question = '{name}' and position > 0 order by position" for name, read in columns.items() if name in queries}
-
-
-def once(look: Callable[..., Awaitable], tables: set[str]) -> Callable[..., Awaitable]:
-    """Return an asynchronous function that looks a thing up a second time only if it is not about tables that exist."""
-    found = {}
-
-    async def remembered(*about):
-        if about not in found:
-            known = await look(*about)
-            if not tables.issuperset(about):
-                return known
-            found[about] = known
-        return found[about]
-
-    return remembered
+    return {queries[name]["sql"]: f"select {read} from _answers where question = '{name}' and position > 0 order by position" for name, read in columns.items() if name in queries}
 
 
 @hookimpl
@@ -93,7 +76,7 @@ def startup(datasette):
     """Rewrite queries, read what the build has answered, and remember what has been counted: the file that is served does not change."""
     database = datasette.databases[DATABASE]
     execute, known = database.execute, OrderedDict()
-    tables, answers = answered(database.path, datasette.metadata("queries", database=DATABASE, fallback=False) or {})
+    answers = answered(database.path, datasette.metadata("queries", database=DATABASE, fallback=False) or {})
     charts = {chart["sql"] for chart in (datasette.plugin_config("charts") or {}).values() if "sql" in chart}
 
     async def answer(sql, params=None, **options):
@@ -112,7 +95,3 @@ def startup(datasette):
         return found
 
     database.execute = answer
-    # What Datasette asks anew for each page, each time by way of another thread.
-    for name in ("table_exists", "table_columns", "table_column_details", "primary_keys", "fts_table", "foreign_keys_for_table", "get_all_foreign_keys", "get_table_definition"):
-        setattr(database, name, once(getattr(database, name), tables))
-    datasette.refresh_schemas = once(datasette.refresh_schemas, tables)
