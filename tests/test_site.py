@@ -248,6 +248,17 @@ def test_database_downloads_with_the_hash_shown_beside_it(server: str, site: Pat
     assert digest in get(f"{server}/twittosphere")[2].decode() and digest in get(server + "/")[2].decode()
 
 
+def test_whole_addresses_lead_back_here(server: str):
+    """In both languages, with odd values: an address of a facet's value, of a next page, of Datasette's own kind of text."""
+    for lang in ("", "/fr"):
+        page = get_json(f"{server}{lang}/twittosphere/organisations.json?_facet=sector&_size=1&name__contains=%2F..%2F%26%C3%A9%3F&_search=")
+        assert page["filtered_table_rows_count"] == 0
+        page = get_json(f"{server}{lang}/twittosphere/organisations.json?_facet=sector&_size=1")
+        value = page["facet_results"]["sector"]["results"][0]
+        assert value["toggle_url"].startswith(f"{server}{lang}/twittosphere/organisations.json?") and page["next_url"].startswith(f"{server}{lang}/twittosphere/organisations.json?")
+        assert get_json(value["toggle_url"])["filtered_table_rows_count"] == value["count"]
+
+
 @pytest.mark.parametrize(("table", "order"), [("facts", "_sort_desc=added"), ("events", "_sort_desc=year"), ("figures", "_sort_desc=metric"), ("events", "_sort=country"), ("_columns", "_sort_desc=type"), ("_columns", "_sort=type"), ("sources", "_sort_desc=kind"), ("search", "_sort=year"), ("search", "_sort=place"), ("timeline", "_sort_desc=year&country=FR")])
 def test_no_row_is_lost_between_pages(db: sqlite3.Connection, server: str, table: str, order: str):
     rows = list(csv.DictReader(io.StringIO(get(f"{server}/twittosphere/{table}.csv?_stream=on&_size=100&{order}")[2].decode())))
