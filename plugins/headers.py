@@ -3,8 +3,8 @@
 from datasette import hookimpl
 
 HEADERS = {
-    # Nothing but our own files; no script and no style inside a page.
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    # Nothing but our own files; no script and no style inside a page. Tools that read robots.txt from a page need connect-src.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "strict-origin-when-cross-origin",
