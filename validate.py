@@ -331,7 +331,7 @@ def plain_rows(resource: dict, path: Path, today: str) -> Iterator[tuple[list, l
     control = re.compile(CONTROL.pattern.replace(r"\x1f", r"\x1e"))  # but BETWEEN
     numbers = [(names.index(field["name"]), int if field["type"] == "integer" else float, field.get("constraints", {})) for field in fields if field["type"] != "string"]
     place = names.index("sources") if "sources" in names else None
-    pairs, between = pairs_of(resource), Errors()
+    pairs, wrong = pairs_of(resource), Errors()
     try:
         if not plain_text(path):
             raise Doubt(path)
@@ -356,8 +356,8 @@ def plain_rows(resource: dict, path: Path, today: str) -> Iterator[tuple[list, l
                         values[number] = value = convert(values[number])
                         if not rules.get("minimum", value) <= value <= rules.get("maximum", value):
                             raise Doubt(path)
-                check_row(resource["name"], pairs, path, {**dict(zip(names, values)), "_line": 0}, between)
-                if between.count:
+                check_row(resource["name"], pairs, path, {**dict(zip(names, values)), "_line": 0}, wrong)
+                if wrong.count:
                     raise Doubt(path)
                 cited = []
                 if place is not None:

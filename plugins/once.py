@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 from datasette import hookimpl
@@ -30,7 +31,8 @@ def once(look: Callable[..., Awaitable], tables: set[str]) -> Callable[..., Awai
 def startup(datasette):
     """Remember the schema and the metadata, and write whole addresses without taking them apart."""
     database = datasette.databases[DATABASE]
-    tables = {name for name, in database.connect().execute("select name from sqlite_master where type = 'table'")}
+    with closing(database.connect()) as db:
+        tables = {name for name, in db.execute("select name from sqlite_master where type = 'table'")}
     # Each of them waits for another thread.
     for name in ("table_exists", "table_columns", "table_column_details", "primary_keys", "fts_table", "foreign_keys_for_table", "get_all_foreign_keys", "get_table_definition"):
         setattr(database, name, once(getattr(database, name), tables))
@@ -40,11 +42,12 @@ def startup(datasette):
 
     def metadata(key: str | None = None, database: str | None = None, table: str | None = None, fallback: bool = True) -> Any:
         about = (datasette.language(), key, database, table, fallback)
-        if about not in merged:
-            if table not in (None, *tables):
-                return merge(key, database, table, fallback)
-            merged[about] = merge(key, database, table, fallback)
-        return merged[about]
+        if about in merged:
+            return merged[about]
+        found = merge(key, database, table, fallback)
+        if database in (None, DATABASE) and (table is None or table in tables):  # else a visitor could name ever more
+            merged[about] = found
+        return found
 
     resolve = datasette.absolute_url
 

@@ -17,8 +17,8 @@ from build_db import APPLICATION_ID, DATABASE
 
 # Columns that name their row: in lists they lead to its page.
 NAMES = {"title", "title_fr", "name", "name_fr", "label", "label_en", "label_fr", "handle"}
-# Columns of queries and derived tables by which a title leads to a page, and the tables that they refer to.
 PLAIN = re.compile(r"[\w-]+", re.ASCII)  # what tilde_encode leaves as it is
+# Columns of queries and derived tables by which a title leads to a page, and the tables that they refer to.
 LEADS = {"event": "events", "use": "uses", "figure": "figures", "account": "accounts", "organisation": "organisations", "cohort": "cohorts"}
 
 MEMBERS = """

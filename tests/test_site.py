@@ -251,9 +251,7 @@ def test_database_downloads_with_the_hash_shown_beside_it(server: str, site: Pat
 def test_whole_addresses_lead_back_here(server: str):
     """In both languages, with odd values: an address of a facet's value, of a next page, of Datasette's own kind of text."""
     for lang in ("", "/fr"):
-        page = get_json(f"{server}{lang}/twittosphere/organisations.json?_facet=sector&_size=1&name__contains=%2F..%2F%26%C3%A9%3F&_search=")
-        assert page["filtered_table_rows_count"] == 0
-        page = get_json(f"{server}{lang}/twittosphere/organisations.json?_facet=sector&_size=1")
+        page = get_json(f"{server}{lang}/twittosphere/organisations.json?_facet=sector&_size=1&name__not=%2F..%2F%26%C3%A9%3F")
         value = page["facet_results"]["sector"]["results"][0]
         assert value["toggle_url"].startswith(f"{server}{lang}/twittosphere/organisations.json?") and page["next_url"].startswith(f"{server}{lang}/twittosphere/organisations.json?")
         assert get_json(value["toggle_url"])["filtered_table_rows_count"] == value["count"]
